@@ -1,0 +1,1 @@
+//! Agent events in, durable topic records out.

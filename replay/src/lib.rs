@@ -1,0 +1,1 @@
+//! Sealed segments in; verified traces, sessions and exports out.

@@ -1,0 +1,129 @@
+//! The leaf of a row (`docs/format.md`, section 4.1): event and carriage bound to session and offset.
+
+use crate::digest::{Digest, Hasher, Salt};
+use crate::event::{Body, body_item_hash};
+use crate::id::{Offset, SessionKey};
+use crate::message::{Event, Header, Reason, Timestamp};
+
+/// Everything that is stored of a message besides its event: what the carriage digest covers.
+#[derive(Clone, Copy, Debug)]
+pub struct Carriage<'a> {
+    /// When it was written.
+    pub timestamp: Timestamp,
+    /// The Kafka key.
+    pub key: Option<&'a [u8]>,
+    /// [`headers_digest`], or zero without headers.
+    pub headers_digest: Digest,
+}
+
+impl Carriage<'_> {
+    /// The carriage digest of an event row.
+    #[must_use]
+    pub fn of_event(&self, event: &Event<'_>) -> Digest {
+        let hasher = self
+            .start(event.schema.digest)
+            .lp(event.frame)
+            .opt(event.signature)
+            .opt(event.admission)
+            .len(event.bodies.len());
+        event.bodies.iter().fold(hasher, body).lp(&[]).finish()
+    }
+
+    /// The carriage digest of a raw row.
+    #[must_use]
+    pub fn of_raw(&self, reason: Reason) -> Digest {
+        let nothing = self.start(Digest::ZERO).lp(&[]).opt(None).opt(None).len(0);
+        nothing.lp(reason.as_str().as_bytes()).finish()
+    }
+
+    fn start(&self, schema: Digest) -> Hasher {
+        Hasher::new("carriage")
+            .bytes(&schema.0)
+            .u8(self.timestamp.kind.code())
+            .bytes(&self.timestamp.millis.to_be_bytes())
+            .opt(self.key)
+            .bytes(&self.headers_digest.0)
+    }
+}
+
+fn body(hasher: Hasher, body: &Body<'_>) -> Hasher {
+    let hasher = hasher.bytes(&body.digest.0);
+    if body.is_inline_clear() { hasher.u8(0) } else { hasher.u8(1).bytes(&body_item_hash(body).0) }
+}
+
+/// `H("raw", salt ‖ opt(value))`: the event digest of a raw row.
+#[must_use]
+pub fn raw_digest(salt: &Salt, value: Option<&[u8]>) -> Digest {
+    Hasher::new("raw").bytes(&salt.0).opt(value).finish()
+}
+
+/// Headers as a segment stores them; `None` without headers.
+#[must_use]
+pub fn headers_bytes(headers: &[Header<'_>]) -> Option<Vec<u8>> {
+    if headers.is_empty() {
+        return None;
+    }
+    let length = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+    let mut out = Vec::from(length(headers.len()));
+    for header in headers {
+        out.extend(length(header.key.len()));
+        out.extend_from_slice(header.key.as_bytes());
+        out.push(u8::from(header.value.is_some()));
+        if let Some(value) = header.value {
+            out.extend(length(value.len()));
+            out.extend_from_slice(value);
+        }
+    }
+    Some(out)
+}
+
+/// The inverse of [`headers_bytes`]; `None` for anything it would not have written.
+#[must_use]
+pub fn parse_headers(bytes: &[u8]) -> Option<Vec<Header<'_>>> {
+    fn number(rest: &mut &[u8]) -> Option<usize> {
+        let (bytes, after) = rest.split_first_chunk()?;
+        *rest = after;
+        usize::try_from(u32::from_be_bytes(*bytes)).ok()
+    }
+    fn lp<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+        let (bytes, after) = {
+            let length = number(rest)?;
+            rest.split_at_checked(length)?
+        };
+        *rest = after;
+        Some(bytes)
+    }
+    let mut rest = bytes;
+    let count = number(&mut rest)?;
+    let mut headers = Vec::new();
+    for _ in 0..count {
+        let key = std::str::from_utf8(lp(&mut rest)?).ok()?;
+        let (flag, after) = rest.split_first()?;
+        rest = after;
+        let value = match flag {
+            0 => None,
+            1 => Some(lp(&mut rest)?),
+            _ => return None,
+        };
+        headers.push(Header { key, value });
+    }
+    (count > 0 && rest.is_empty()).then_some(headers)
+}
+
+/// `H("headers", salt ‖ headers)`.
+#[must_use]
+pub fn headers_digest(salt: &Salt, headers: &[u8]) -> Digest {
+    Hasher::new("headers").bytes(&salt.0).bytes(headers).finish()
+}
+
+/// `H("row", event_digest ‖ carriage_digest)`.
+#[must_use]
+pub fn row_digest(event: &Digest, carriage: &Digest) -> Digest {
+    Hasher::new("row").bytes(&event.0).bytes(&carriage.0).finish()
+}
+
+/// `SHA-256(00 ‖ session_key ‖ u64(offset) ‖ row_digest)`.
+#[must_use]
+pub fn leaf(session: &SessionKey, offset: Offset, row: &Digest) -> Digest {
+    Hasher::plain().u8(0).bytes(&session.0.0).bytes(&offset.0.to_be_bytes()).bytes(&row.0).finish()
+}

@@ -1,0 +1,50 @@
+//! The meaning of Chancery's bytes: events, digests, trees, records and keys, as `docs/format.md` defines them.
+//!
+//! Pure: values in, values out. No clock, file, network, randomness or logging, and no knowledge of Kafka clients,
+//! object stores or Parquet libraries; whoever writes and whoever reads both depend on this crate and not on each other.
+
+mod avro;
+mod column;
+mod digest;
+mod event;
+mod id;
+mod json;
+mod key;
+mod leaf;
+mod merkle;
+mod message;
+mod partition;
+mod proof;
+mod record;
+mod schema;
+mod text;
+
+pub use column::{COLUMNS, Column, ColumnType, FIRST_VIEW, View};
+pub use digest::{Digest, Hasher, Salt};
+pub use event::{
+    Admission, Body, Content, ContextPrefix, Delegate, Enc, Envelope, Evaluation, Link, Retrieval,
+    Signature, StateChange, body_digest, body_item_hash, context_digest, encode_value,
+};
+pub use id::{
+    Epoch, EventId, Invalid, KafkaKey, Micros, Offset, Partition, SessionId, SessionKey, SpanId,
+    Tenant, Topic, TraceId,
+};
+pub use json::JsonError;
+pub use key::{ObjectKey, body_key};
+pub use leaf::{
+    Carriage, headers_bytes, headers_digest, leaf, parse_headers, raw_digest, row_digest,
+};
+pub use merkle::{
+    RangeProof, inclusion_proof, range_proof, root, root_from_inclusion, root_from_range,
+};
+pub use message::{
+    ENVELOPE_BYTES_MAX, Event, Header, LIST_ITEMS_MAX, Malformed, Message, Place, Reason,
+    STRING_BYTES_MAX, Timestamp, TimestampType, VALUE_BYTES_MAX, read,
+};
+pub use partition::partition_of;
+pub use proof::{Neighbour, SessionProof};
+pub use record::{
+    Chain, Counted, EnrolledRecord, EpochOpening, GAPS_MAX, Gaps, RecordError, Seconds,
+    SegmentRecord, TerminalObject, leaf_hash,
+};
+pub use schema::{PUBLISHED, Published};

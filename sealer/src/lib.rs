@@ -1,0 +1,1 @@
+//! Topic records in, hashed and chained Parquet segments out.
