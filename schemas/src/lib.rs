@@ -39,7 +39,7 @@ pub use merkle::{
 };
 pub use message::{
     ENVELOPE_BYTES_MAX, Event, Header, LIST_ITEMS_MAX, Malformed, Message, Place, Reason,
-    STRING_BYTES_MAX, Timestamp, TimestampType, VALUE_BYTES_MAX, read,
+    STRING_BYTES_MAX, Timestamp, TimestampType, VALUE_BYTES_MAX, read, read_rebuilt,
 };
 pub use partition::partition_of;
 pub use proof::{Neighbour, SessionProof};

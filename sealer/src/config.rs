@@ -1,0 +1,58 @@
+//! Settings of the sealer.
+
+use serde::Deserialize;
+
+use crate::batch::Cut;
+use crate::encode::Terms;
+
+/// Settings of the sealer: numbers and names. Source and store are arguments.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Bytes of messages after which a segment is cut. Default 64 MiB: what is under lock cannot be compacted later, and
+    /// more repeats of one session in one segment compress better.
+    pub segment_bytes_max: usize,
+    /// Milliseconds after a segment's first message came at which it is cut. Default 60,000: how long an event may wait
+    /// to be evidence.
+    pub segment_age_max_ms: u64,
+    /// Messages after which a segment is cut. Default 500,000.
+    pub segment_rows_max: usize,
+    /// Bytes of messages held in memory, over all partitions; when it is full, consumption waits. Default 256 MiB. A
+    /// segment is cut at a third of a partition's share where that is less than `segment_bytes_max`.
+    pub memory_bytes_max: usize,
+    /// Retention class of the topic; goes into every record. Default `standard`.
+    pub retention_class: String,
+    /// Milliseconds to wait at most before an operation on the store is tried again. Default 30,000.
+    pub retry_wait_max_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            segment_bytes_max: 64 << 20,
+            segment_age_max_ms: 60_000,
+            segment_rows_max: 500_000,
+            memory_bytes_max: 256 << 20,
+            retention_class: "standard".to_owned(),
+            retry_wait_max_ms: 30_000,
+        }
+    }
+}
+
+impl Config {
+    /// When a batch of one of `partitions` is cut. One batch fills while the one before is sealed, and a third share is
+    /// for what is on its way.
+    pub(crate) fn cut(&self, partitions: usize) -> Cut {
+        let share = self.memory_bytes_max / (3 * partitions.max(1));
+        Cut {
+            bytes_max: self.segment_bytes_max.min(share).max(1),
+            age_max_ms: self.segment_age_max_ms,
+            rows_max: self.segment_rows_max.max(1),
+        }
+    }
+
+    pub(crate) fn terms(&self) -> Terms {
+        let writer = concat!("chancery/", env!("CARGO_PKG_VERSION"));
+        Terms { retention_class: self.retention_class.clone(), writer: writer.to_owned() }
+    }
+}

@@ -1,0 +1,282 @@
+//! CORE: a segment's bytes back to messages: what the sealer checks before a PUT, and before it adopts a segment it
+//! finds.
+//!
+//! Not the verifier: that is `replay`, which shares no code with this and looks at more.
+
+use std::collections::HashMap;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type, TimestampMillisecondType};
+use arrow_array::{Array, BinaryArray, FixedSizeBinaryArray, RecordBatch, StructArray};
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use schemas::{
+    Body, Carriage, Digest, Enc, EnrolledRecord, Gaps, Message, Offset, Place, Published, Reason,
+    Salt, SegmentRecord, SessionKey, Timestamp, TimestampType, encode_value, leaf, raw_digest,
+    read_rebuilt, row_digest,
+};
+
+/// Rows decoded at a time.
+const BATCH_ROWS: usize = 1024;
+
+/// Why bytes are not a well-formed segment.
+#[derive(Debug, thiserror::Error)]
+pub enum NotASegment {
+    /// The Parquet library refused it.
+    #[error("parquet: {0}")]
+    Parquet(#[from] parquet::errors::ParquetError),
+    /// Decoding a page failed.
+    #[error("arrow: {0}")]
+    Arrow(#[from] arrow_schema::ArrowError),
+    /// Its record does not parse.
+    #[error(transparent)]
+    Record(#[from] schemas::RecordError),
+    /// It breaks a rule of the format.
+    #[error("{0}")]
+    Rule(&'static str),
+}
+
+use NotASegment::Rule;
+
+/// A stored row, put together again.
+#[derive(Debug)]
+pub struct Stored<'a> {
+    /// The message.
+    pub message: Message<'a>,
+    /// Its headers as stored.
+    pub headers: Option<&'a [u8]>,
+    headers_salt: Option<Salt>,
+    raw: Option<(Reason, Salt)>,
+    session_key: SessionKey,
+}
+
+impl Stored<'_> {
+    /// Recomputes the leaf from the message alone.
+    fn leaf(&self, place: Place) -> Result<Digest, NotASegment> {
+        let headers_digest = match (self.headers, self.headers_salt) {
+            (None, None) => Digest::ZERO,
+            (Some(headers), Some(salt)) => schemas::headers_digest(&salt, headers),
+            _ => return Err(Rule("headers and their salt are not both there")),
+        };
+        let message = &self.message;
+        let carriage = Carriage { timestamp: message.timestamp, key: message.key, headers_digest };
+        let (session, event, carriage) = match (read_rebuilt(message, place), self.raw) {
+            (Ok(event), None) => (event.session_key, event.event_digest, carriage.of_event(&event)),
+            (Err(malformed), Some((reason, salt))) if malformed.reason == reason => {
+                (malformed.session_key, raw_digest(&salt, message.value), carriage.of_raw(reason))
+            }
+            _ => return Err(Rule("a row is raw and ought not to be, or the reverse")),
+        };
+        if session != self.session_key {
+            return Err(Rule("a row's session key is not its Kafka key's"));
+        }
+        Ok(leaf(&session, message.offset, &row_digest(&event, &carriage)))
+    }
+}
+
+/// Decodes a segment, hashes every row again, and returns its record.
+///
+/// # Errors
+/// The first thing that is not as the format wants it.
+pub fn check(bytes: &Bytes, place: Place) -> Result<SegmentRecord, NotASegment> {
+    let mut leaves = Vec::new();
+    let mut last = None;
+    let mut times: Option<(i64, i64)> = None;
+    let (record, gaps) = visit(bytes, |stored| {
+        let at = Some((stored.session_key, stored.message.offset));
+        if last >= at {
+            return Err(Rule("rows are not in order"));
+        }
+        last = at;
+        let time = stored.message.timestamp;
+        if time.kind != TimestampType::None {
+            let (least, greatest) = times.unwrap_or((time.millis, time.millis));
+            times = Some((least.min(time.millis), greatest.max(time.millis)));
+        }
+        leaves.push(stored.leaf(place)?);
+        Ok(())
+    })?;
+    let rows = u64::try_from(leaves.len()).unwrap_or(u64::MAX);
+    if record.rows != rows || record.root != schemas::root(&leaves) || record.gaps != gaps.summary()
+    {
+        return Err(Rule("rows, gaps or root are not the record's"));
+    }
+    if rows.checked_add(gaps.offsets()) != record.next.0.checked_sub(record.start.0) {
+        return Err(Rule("rows and gaps do not make up the offsets"));
+    }
+    if (record.time_min, record.time_max) != (times.map(|t| t.0), times.map(|t| t.1)) {
+        return Err(Rule("the time range is not the record's"));
+    }
+    Ok(record)
+}
+
+/// The record of a segment as it is enrolled.
+#[must_use]
+pub(crate) fn enrolled(segment: SegmentRecord, key: String, bytes: &[u8]) -> EnrolledRecord {
+    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    EnrolledRecord { segment, key, size, sha256: Digest::of(bytes) }
+}
+
+/// Calls `row` with each stored row, in order.
+///
+/// # Errors
+/// What is not as the format wants it, or what `row` says.
+pub fn visit(
+    bytes: &Bytes,
+    mut row: impl FnMut(&Stored<'_>) -> Result<(), NotASegment>,
+) -> Result<(SegmentRecord, Gaps), NotASegment> {
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes.clone(), options)?;
+    let metadata = builder.metadata().file_metadata().key_value_metadata();
+    let footer: HashMap<&str, &str> = metadata
+        .into_iter()
+        .flatten()
+        .filter_map(|pair| Some((pair.key.as_str(), pair.value.as_deref()?)))
+        .collect();
+    let record =
+        SegmentRecord::parse(footer.get("chancery.record").ok_or(Rule("it has no record"))?)?;
+    let gaps = match footer.get("chancery.gaps") {
+        None => Gaps::default(),
+        Some(text) => Gaps::parse(text).ok_or(Rule("its gaps do not parse"))?,
+    };
+    let mut value = Vec::new();
+    for batch in builder.with_batch_size(BATCH_ROWS).build()? {
+        let batch = batch?;
+        let columns = Columns::of(&batch).ok_or(Rule("its columns are not a segment's"))?;
+        for index in 0..batch.num_rows() {
+            row(&columns.stored(index, &mut value)?)?;
+        }
+    }
+    Ok((record, gaps))
+}
+
+/// The columns that a message is put together from.
+struct Columns<'a> {
+    session_key: &'a FixedSizeBinaryArray,
+    offset: &'a arrow_array::Int64Array,
+    timestamp: &'a arrow_array::TimestampMillisecondArray,
+    timestamp_type: &'a arrow_array::Int32Array,
+    binary: HashMap<&'static str, &'a BinaryArray>,
+    fixed: HashMap<&'static str, &'a FixedSizeBinaryArray>,
+    raw_reason: &'a arrow_array::StringArray,
+    bodies: &'a arrow_array::ListArray,
+}
+
+impl<'a> Columns<'a> {
+    fn of(batch: &'a RecordBatch) -> Option<Self> {
+        let binary = ["key", "headers", "envelope", "signature", "admission", "raw"];
+        let fixed = ["headers_salt", "schema", "raw_salt"];
+        Some(Self {
+            session_key: batch.column_by_name("session_key")?.as_fixed_size_binary_opt()?,
+            offset: batch.column_by_name("offset")?.as_primitive_opt::<Int64Type>()?,
+            timestamp: batch
+                .column_by_name("timestamp")?
+                .as_primitive_opt::<TimestampMillisecondType>()?,
+            timestamp_type: batch
+                .column_by_name("timestamp_type")?
+                .as_primitive_opt::<Int32Type>()?,
+            binary: binary
+                .into_iter()
+                .map(|name| Some((name, batch.column_by_name(name)?.as_binary_opt()?)))
+                .collect::<Option<_>>()?,
+            fixed: fixed
+                .into_iter()
+                .map(|name| Some((name, batch.column_by_name(name)?.as_fixed_size_binary_opt()?)))
+                .collect::<Option<_>>()?,
+            raw_reason: batch.column_by_name("raw_reason")?.as_string_opt()?,
+            bodies: batch.column_by_name("bodies")?.as_list_opt()?,
+        })
+    }
+
+    fn bytes(&self, name: &str, index: usize) -> Option<&'a [u8]> {
+        let array = self.binary.get(name)?;
+        array.is_valid(index).then(|| array.value(index))
+    }
+
+    fn fixed<const N: usize>(&self, name: &str, index: usize) -> Option<[u8; N]> {
+        let array = self.fixed.get(name)?;
+        array.is_valid(index).then(|| array.value(index).try_into().ok()).flatten()
+    }
+
+    /// Row `index`; an event's value is put together in `value`.
+    fn stored<'v>(&self, index: usize, value: &'v mut Vec<u8>) -> Result<Stored<'v>, NotASegment>
+    where
+        'a: 'v,
+    {
+        let raw = self.raw(index)?;
+        if raw.is_none() {
+            *value = self.value(index)?;
+        }
+        let kind = TimestampType::from_code(self.timestamp_type.value(index));
+        let kind = kind.ok_or(Rule("a timestamp type is unknown"))?;
+        let millis = self.timestamp.is_valid(index).then(|| self.timestamp.value(index));
+        let session_key =
+            self.session_key.value(index).try_into().map(|key| SessionKey(Digest(key)));
+        let message = Message {
+            offset: Offset(self.offset.value(index).cast_unsigned()),
+            timestamp: Timestamp { kind, millis: millis.unwrap_or_default() },
+            key: self.bytes("key", index),
+            value: if raw.is_some() { self.bytes("raw", index) } else { Some(value) },
+        };
+        Ok(Stored {
+            message,
+            headers: self.bytes("headers", index),
+            headers_salt: self.fixed("headers_salt", index).map(Salt),
+            raw,
+            session_key: session_key.map_err(|_| Rule("a session key is not 32 bytes"))?,
+        })
+    }
+
+    fn raw(&self, index: usize) -> Result<Option<(Reason, Salt)>, NotASegment> {
+        if self.raw_reason.is_null(index) {
+            return Ok(None);
+        }
+        let reason =
+            Reason::parse(self.raw_reason.value(index)).ok_or(Rule("a raw reason is unknown"))?;
+        let salt = self.fixed("raw_salt", index).map(Salt).ok_or(Rule("a raw row has no salt"))?;
+        Ok(Some((reason, salt)))
+    }
+
+    fn value(&self, index: usize) -> Result<Vec<u8>, NotASegment> {
+        let schema = self.fixed("schema", index).map(Digest);
+        let schema =
+            schema.as_ref().and_then(Published::of_digest).ok_or(Rule("a schema is unknown"))?;
+        let envelope = self.bytes("envelope", index).ok_or(Rule("an event has no envelope"))?;
+        let items = self.bodies.value(index);
+        let bodies = bodies(items.as_struct()).ok_or(Rule("a body is not well formed"))?;
+        let (signature, admission) =
+            (self.bytes("signature", index), self.bytes("admission", index));
+        Ok(encode_value(schema, envelope, signature, admission, &bodies))
+    }
+}
+
+fn bodies(items: &StructArray) -> Option<Vec<Body<'_>>> {
+    let digest = items.column_by_name("digest")?.as_fixed_size_binary_opt()?;
+    let salt = items.column_by_name("salt")?.as_fixed_size_binary_opt()?;
+    let data: &BinaryArray = items.column_by_name("data")?.as_binary_opt()?;
+    let enc: &BinaryArray = items.column_by_name("enc")?.as_binary_opt()?;
+    (0..items.len())
+        .map(|index| {
+            let mut body = Body {
+                digest: Digest::ZERO,
+                salt: if salt.is_valid(index) {
+                    Some(Salt(salt.value(index).try_into().ok()?))
+                } else {
+                    None
+                },
+                data: data.is_valid(index).then(|| data.value(index)),
+                enc: if enc.is_valid(index) {
+                    Some(Enc::from_bytes(enc.value(index))?)
+                } else {
+                    None
+                },
+            };
+            body.digest = match (digest.is_valid(index), body.salt, body.data) {
+                (true, _, _) => Digest(digest.value(index).try_into().ok()?),
+                (false, Some(salt), Some(data)) => schemas::body_digest(&salt, data),
+                _ => return None,
+            };
+            Some(body)
+        })
+        .collect()
+}

@@ -1,0 +1,134 @@
+//! What can go wrong while sealing, and what to do about it.
+
+use schemas::{Offset, Partition};
+
+/// Why the sealer could not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting or store address that cannot work.
+    #[error("settings: {0}")]
+    Config(String),
+    /// The object store refused or did not answer.
+    #[error("could not {doing} {key} in the store")]
+    Store {
+        /// What was being done.
+        doing: &'static str,
+        /// To which object.
+        key: String,
+        /// What the store said.
+        #[source]
+        source: object_store::Error,
+    },
+    /// The local folder refused.
+    #[error("could not {doing} {path}")]
+    Local {
+        /// What was being done.
+        doing: &'static str,
+        /// To which file.
+        path: String,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The embedded log failed.
+    #[error("could not {doing} the embedded log")]
+    Spool {
+        /// What was being done.
+        doing: &'static str,
+        /// What it said.
+        #[source]
+        source: spool::Error,
+    },
+    /// Kafka refused or did not answer.
+    #[error("could not {doing} in Kafka")]
+    Kafka {
+        /// What was being done, and where.
+        doing: String,
+        /// What the client said.
+        #[source]
+        source: rdkafka::error::KafkaError,
+    },
+    /// A segment could not be made, or did not read back as what went in; nothing was written.
+    #[error("partition {partition}: the segment from offset {start} could not be made: {why}")]
+    Encode {
+        /// The partition.
+        partition: Partition,
+        /// Its first offset.
+        start: Offset,
+        /// What went wrong.
+        why: String,
+    },
+    /// An object of the chain is not what it must be: damaged, planted or of another topic.
+    #[error(
+        "partition {partition}: {key} does not belong to the chain: {why}; sealing of this partition stops until somebody has looked at it"
+    )]
+    Chain {
+        /// The partition.
+        partition: Partition,
+        /// The object.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The source begins after the chain ends: what lies between is gone.
+    #[error(
+        "partition {partition}: sealed up to {next}, but the source begins at {start}; the offsets between were lost before they could be sealed"
+    )]
+    Lost {
+        /// The partition.
+        partition: Partition,
+        /// Where the chain ends.
+        next: Offset,
+        /// Where the source begins.
+        start: Offset,
+    },
+    /// The source gave an offset twice or out of order.
+    #[error("partition {partition}: the source went back")]
+    Rewound {
+        /// The partition.
+        partition: Partition,
+        /// Which offset.
+        #[source]
+        source: crate::batch::Rewound,
+    },
+    /// A task of the sealer ended unexpectedly.
+    #[error("a task of the sealer ended unexpectedly")]
+    Task(#[source] tokio::task::JoinError),
+}
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Try the same again.
+    Transient,
+    /// It may have happened: read back first.
+    Unknown,
+    /// Another writer: stop and reload.
+    Conflict,
+    /// Stop and wake a human.
+    Corrupt,
+}
+
+impl Error {
+    /// What to do now.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Store { doing: "create", .. } | Self::Local { doing: "create", .. } => {
+                ErrorKind::Unknown
+            }
+            Self::Store { .. } | Self::Local { .. } | Self::Kafka { .. } => ErrorKind::Transient,
+            Self::Spool { source, .. } => match source.kind() {
+                spool::Kind::Transient => ErrorKind::Transient,
+                spool::Kind::Unknown => ErrorKind::Unknown,
+                spool::Kind::Conflict => ErrorKind::Conflict,
+                spool::Kind::Corrupt | spool::Kind::Refused => ErrorKind::Corrupt,
+            },
+            Self::Rewound { .. } | Self::Task(_) => ErrorKind::Conflict,
+            Self::Config(_) | Self::Encode { .. } | Self::Chain { .. } | Self::Lost { .. } => {
+                ErrorKind::Corrupt
+            }
+        }
+    }
+}
