@@ -342,9 +342,9 @@ def claims_text(claims):
                           for session, digest, data in set(claims)))
 
 
-RECORD = ("cluster topic_id topic partition partitions epoch start next rows gaps claims leader_epochs time_min time_max "
+RECORD = ("cluster topic_id topic partition partitions framing epoch start next rows gaps claims leader_epochs time_min time_max "
           "retention_class lock retain_until root total writer prev").split()
-OPENING = "cluster topic_id topic partition partitions epoch start total reason opened_at prev".split()
+OPENING = "cluster topic_id topic partition partitions framing epoch start total reason opened_at prev".split()
 
 
 def segment_record(**fields):

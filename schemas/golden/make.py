@@ -140,7 +140,7 @@ def merkle():
 def records():
     source = messages.Source("records")
     names = {"cluster": "MkU3OEVBNTcwNTJENDM2Qg", "topic_id": "q1Y0c3hPTWuYxJZkN2b4Kw", "topic": "events", "partition": 7,
-             "partitions": 12}
+             "partitions": 12, "framing": "single_object"}
     where = ("events", 7, 2, 1000)
     session = spec.session_key("acme", "s-1")
     claims = spec.claims_text([(session, source.fresh(32), source.fresh(size)) for size in (5, 0, 70000)])
@@ -150,7 +150,7 @@ def records():
         leader_epochs="1000:4,1011:6", time_min=messages.T0_MS, time_max=messages.T0_MS + 900, retention_class="standard",
         lock="compliance", retain_until="2033-01-01T00:00:00Z", root=source.fresh(32).hex(), total=512, writer="chancery/0.1.0",
         prev=source.fresh(32).hex())
-    embedded = {"cluster": "-", "topic_id": "-", "topic": "events", "partition": 0, "partitions": 1}
+    embedded = {"cluster": "-", "topic_id": "-", "topic": "events", "partition": 0, "partitions": 1, "framing": "single_object"}
     none = spec.counted("gaps", "")
     timeless = spec.segment_record(
         **embedded, epoch=0, start=0, next=2, rows=2, gaps=none, claims=none, leader_epochs="-", time_min="-", time_max="-",

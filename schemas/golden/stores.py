@@ -14,7 +14,7 @@ class Partition:
     def __init__(self, files, topic, partition, cluster, topic_id):
         self.files, self.topic, self.partition = files, topic, partition
         self.names = {"cluster": cluster, "topic_id": topic_id, "topic": topic, "partition": partition,
-                      "partitions": PARTITIONS}
+                      "partitions": PARTITIONS, "framing": "single_object"}
         self.epoch, self.next, self.total, self.prev = -1, 0, 0, "-"
         self.segments = []
 

@@ -44,7 +44,7 @@ pub use message::{
 pub use partition::partition_of;
 pub use proof::{Neighbour, SessionProof};
 pub use record::{
-    Chain, Counted, EnrolledRecord, EpochOpening, GAPS_MAX, Gaps, RecordError, Seconds,
+    Chain, Counted, EnrolledRecord, EpochOpening, Framing, GAPS_MAX, Gaps, RecordError, Seconds,
     SegmentRecord, TerminalObject, leaf_hash,
 };
 pub use schema::{PUBLISHED, Published};

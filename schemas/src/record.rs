@@ -182,6 +182,36 @@ impl FromStr for Seconds {
     }
 }
 
+/// How a topic's values are framed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// Avro single-object encoding.
+    #[default]
+    SingleObject,
+    /// Confluent's, its ids resolved by a registry.
+    Confluent,
+}
+
+impl fmt::Display for Framing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SingleObject => "single_object",
+            Self::Confluent => "confluent",
+        })
+    }
+}
+
+impl FromStr for Framing {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        [Self::SingleObject, Self::Confluent]
+            .into_iter()
+            .find(|one| one.to_string() == text)
+            .ok_or(())
+    }
+}
+
 impl FromStr for Topic {
     type Err = crate::id::Invalid;
 
@@ -240,6 +270,8 @@ pub struct Chain {
     pub partition: Partition,
     /// Partitions of the topic.
     pub partitions: u32,
+    /// How the topic's values are framed.
+    pub framing: Framing,
     /// The epoch.
     pub epoch: Epoch,
 }
@@ -252,6 +284,7 @@ impl Chain {
             topic: lines.value("topic")?,
             partition: Partition(lines.value("partition")?),
             partitions: lines.value("partitions")?,
+            framing: lines.value("framing")?,
             epoch: Epoch(lines.value("epoch")?),
         })
     }
@@ -262,7 +295,8 @@ impl fmt::Display for Chain {
         writeln!(f, "cluster {}", dash(self.cluster.as_ref()))?;
         writeln!(f, "topic_id {}", dash(self.topic_id.as_ref()))?;
         writeln!(f, "topic {}\npartition {}", self.topic, self.partition)?;
-        writeln!(f, "partitions {}\nepoch {}", self.partitions, self.epoch)
+        writeln!(f, "partitions {}\nframing {}", self.partitions, self.framing)?;
+        writeln!(f, "epoch {}", self.epoch)
     }
 }
 

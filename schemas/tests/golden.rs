@@ -1,10 +1,5 @@
 //! Vectors from `golden/make.py`, which shares no code with this crate.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use schemas::{
     Body, Carriage, Digest, EnrolledRecord, EpochOpening, Event, Gaps, Hasher, Header, KafkaKey,
@@ -106,39 +101,38 @@ fn digests_are_those_of_the_independent_script() {
                 )
             }
             "schema_digest" => Digest::of(Published::LATEST.text.as_bytes()),
-            "headers" => {
-                if let Some(bytes) = headers_bytes(&inputs["headers"]) {
-                    assert_eq!(bytes, self::bytes(expected));
-                    let parsed = schemas::parse_headers(&bytes).unwrap();
-                    assert_eq!(schemas::headers_bytes(&parsed).unwrap(), bytes);
-                }
-                checked += 1;
-                continue;
-            }
-            "partition" => {
-                let partitions = u32::try_from(size(&inputs["partitions"])).unwrap();
-                let partition = schemas::partition_of(&bytes(&inputs["key"]), partitions);
-                assert_eq!(u64::from(partition.0), expected.as_u64().unwrap());
-                checked += 1;
-                continue;
-            }
-            "frame" => {
-                assert_eq!(Published::LATEST.frame().to_vec(), bytes(expected));
-                checked += 1;
-                continue;
-            }
-            "fingerprint" => {
-                assert_eq!(format!("{:016x}", Published::LATEST.fingerprint), text(expected));
-                checked += 1;
-                continue;
-            }
-            // Items, carriages and partitions come whole, inside messages, in `events.json`.
+            // Carriages and items come whole, inside messages, in `events.json`.
             _ => continue,
         };
         assert_eq!(computed, digest(expected), "{name} {inputs}");
         checked += 1;
     }
-    assert!(checked > 40, "{checked}");
+    assert!(checked > 25, "{checked}");
+}
+
+#[test]
+fn headers_partitions_and_the_frame_are_those_of_the_independent_script() {
+    for case in list(&load("digests")) {
+        let (inputs, expected) = (&case["inputs"], &case["expected"]);
+        match text(&case["name"]) {
+            "headers" => {
+                let Some(encoded) = headers_bytes(&inputs["headers"]) else { continue };
+                assert_eq!(encoded, bytes(expected));
+                let parsed = schemas::parse_headers(&encoded).unwrap();
+                assert_eq!(schemas::headers_bytes(&parsed).unwrap(), encoded);
+            }
+            "partition" => {
+                let partitions = u32::try_from(size(&inputs["partitions"])).unwrap();
+                let partition = schemas::partition_of(&bytes(&inputs["key"]), partitions);
+                assert_eq!(u64::from(partition.0), expected.as_u64().unwrap());
+            }
+            "frame" => assert_eq!(Published::LATEST.frame().to_vec(), bytes(expected)),
+            "fingerprint" => {
+                assert_eq!(format!("{:016x}", Published::LATEST.fingerprint), text(expected));
+            }
+            _ => {}
+        }
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ Row = namedtuple("Row", [name for _, name, _ in CARRIED if "." not in name])
 NUMBER, HEX, NAME, TOPIC = "(?:0|[1-9][0-9]{0,19})", "[0-9a-f]{64}", "[!-~]+", "[a-zA-Z0-9._-]{1,249}"
 INSTANT = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
 COUNTED, TIME = f"{NUMBER} (?:{HEX}|-)", "-|0|-?[1-9][0-9]{0,18}"
-HELD = {"cluster": NAME, "topic_id": NAME, "topic": TOPIC, "partition": NUMBER, "partitions": NUMBER, "epoch": NUMBER}
+HELD = {"cluster": NAME, "topic_id": NAME, "topic": TOPIC, "partition": NUMBER, "partitions": NUMBER, "framing": r"single_object|confluent", "epoch": NUMBER}
 
 
 def pattern_of(title, fields, more=""):

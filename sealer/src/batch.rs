@@ -163,7 +163,7 @@ mod tests {
             batch.push(message(offset), 0).unwrap();
         }
         assert_eq!(batch.gaps().ranges(), [5..7, 9..12]);
-        assert_eq!(batch.messages().len() as u64 + batch.gaps().offsets(), 13 - 5);
+        assert_eq!((batch.messages().len(), batch.gaps().offsets()), (3, 13 - 5 - 3));
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
         }
         batch.adopt(Offset(3));
         assert_eq!((batch.start(), batch.next()), (Offset(3), Offset(5)));
-        assert_eq!(batch.gaps().ranges(), [3..4]);
+        assert_eq!(batch.gaps().ranges().first(), Some(&(3..4)));
         assert_eq!(batch.messages().len(), 1);
     }
 }

@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use schemas::{
-    Chain, EnrolledRecord, Epoch, EpochOpening, ObjectKey, Offset, Partition, Place, Seconds,
-    TerminalObject, Topic,
+    Chain, EnrolledRecord, Epoch, EpochOpening, Framing, ObjectKey, Offset, Partition, Place,
+    Seconds, TerminalObject, Topic,
 };
 use tracing::{info, warn};
 
@@ -37,6 +37,7 @@ impl Origin {
             topic: self.topic.clone(),
             partition: self.partition,
             partitions: self.partitions,
+            framing: Framing::SingleObject,
             epoch,
         }
     }

@@ -89,7 +89,11 @@ fn config(rows: usize) -> Config {
 #[tokio::test]
 async fn everything_in_the_log_is_sealed_in_chained_segments_of_sorted_rows() {
     let machine = Machine::new();
-    machine.append((0..100).map(|n| event(["a", "b", "c"][n as usize % 3], n)).collect());
+    machine.append(
+        (0..100)
+            .map(|n| event(["a", "b", "c"].get(usize::try_from(n % 3).unwrap()).unwrap(), n))
+            .collect(),
+    );
     machine.append(vec![(None, b"garbage".to_vec()), (Some(b"acme/a".to_vec()), Vec::new())]);
     machine.seal(config(40)).await.unwrap();
     let segments = machine.segments().await;

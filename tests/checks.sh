@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# The independent side of the format: the vectors are what their script writes, the verifier accepts them, and finds tampering.
+# usage: tests/checks.sh PYTHON    (a Python with pyarrow and fastavro)
+set -euo pipefail
+
+python=${1:?usage: tests/checks.sh PYTHON}
+schemas=$(cd "$(dirname "$0")/../schemas" && pwd)
+golden=$schemas/golden/v1
+fresh=$(mktemp -d)
+trap 'rm -rf "$fresh"' EXIT
+export PYTHONDONTWRITEBYTECODE=1
+
+"$python" "$schemas/golden/make.py" "$fresh/v1"
+if cmp -s "$fresh/v1/made-with.txt" "$golden/made-with.txt"; then
+    diff -r "$fresh/v1" "$golden"
+    echo "golden: all files are what make.py writes"
+else
+    for file in "$golden"/*.json; do
+        cmp "$fresh/v1/$(basename "$file")" "$file"
+    done
+    echo "golden: JSON is what make.py writes; stores not compared, they were made with $(cat "$golden/made-with.txt")," \
+        "this is $(cat "$fresh/v1/made-with.txt")"
+fi
+
+"$python" "$schemas/verify/verify.py" "$golden/store" "$golden/store-epochs"
+"$python" "$schemas/verify/verify.py" "$fresh/v1/store" "$fresh/v1/store-epochs" >"$fresh/lines"
+"$python" "$schemas/verify/test_verify.py" 2>&1 | tee "$fresh/tests"
+passed=$(sed -n 's/^Ran \([0-9]*\) tests.*/\1/p' "$fresh/tests")
+echo "$passed passed, 0 failed"
