@@ -6,10 +6,9 @@
 use std::borrow::Cow;
 
 use crate::avro::{Avro, Fault, Reader};
-use crate::digest::{Digest, Hasher, Salt};
+use crate::digest::{Digest, Salt};
 use crate::id::{EventId, Micros, SpanId, TraceId};
 use crate::json::{Json, JsonError};
-use crate::schema::Published;
 
 type Text<'a> = Cow<'a, str>;
 
@@ -335,6 +334,16 @@ Body<'a> {
     enc: Option<Enc<'a>>,
 }}
 
+impl<'a> Envelope<'a> {
+    /// Reads strict Avro bytes, all of them.
+    #[must_use]
+    pub fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let envelope = Self::read(&mut reader).ok()?;
+        reader.rest().is_empty().then_some(envelope)
+    }
+}
+
 impl Envelope<'_> {
     /// An envelope with the schema's defaults and nothing else.
     #[must_use]
@@ -388,49 +397,3 @@ macro_rules! bytes_of {
     )*};
 }
 bytes_of!(Signature, Admission, Enc);
-
-/// The value of a message: `frame ‖ envelope ‖ signature ‖ admission ‖ bodies`, the envelope's bytes as given.
-#[must_use]
-pub fn encode_value(
-    schema: &Published,
-    envelope: &[u8],
-    signature: Option<&[u8]>,
-    admission: Option<&[u8]>,
-    bodies: &[Body<'_>],
-) -> Vec<u8> {
-    let payload: usize = bodies.iter().map(|body| 96 + body.data.map_or(0, <[u8]>::len)).sum();
-    let mut out = Vec::with_capacity(256 + envelope.len() + payload);
-    out.extend_from_slice(&schema.frame());
-    out.extend_from_slice(envelope);
-    for record in [signature, admission] {
-        out.push(if record.is_some() { 2 } else { 0 });
-        out.extend_from_slice(record.unwrap_or_default());
-    }
-    if !bodies.is_empty() {
-        crate::avro::write_len(&mut out, bodies.len());
-        bodies.iter().for_each(|body| body.write(&mut out));
-    }
-    out.push(0);
-    out
-}
-
-/// `H("body", salt ‖ content)`.
-#[must_use]
-pub fn body_digest(salt: &Salt, content: &[u8]) -> Digest {
-    Hasher::new("body").bytes(&salt.0).bytes(content).finish()
-}
-
-/// `H("item", Avro bytes of the Body record)`.
-#[must_use]
-pub fn body_item_hash(body: &Body<'_>) -> Digest {
-    let mut bytes = Vec::new();
-    body.write(&mut bytes);
-    Hasher::new("item").bytes(&bytes).finish()
-}
-
-/// `H("context", u32(n) ‖ digests)` over the digests of a whole, resolved context.
-#[must_use]
-pub fn context_digest(digests: &[Digest]) -> Digest {
-    let start = Hasher::new("context").len(digests.len());
-    digests.iter().fold(start, |hasher, digest| hasher.bytes(&digest.0)).finish()
-}

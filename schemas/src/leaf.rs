@@ -1,9 +1,10 @@
 //! The leaf of a row (`docs/format.md`, section 4.1): event and carriage bound to session and offset.
 
 use crate::digest::{Digest, Hasher, Salt};
-use crate::event::{Body, body_item_hash};
+use crate::event::Body;
 use crate::id::{Offset, SessionKey};
 use crate::message::{Event, Header, Reason, Timestamp};
+use crate::value::body_item_hash;
 
 /// Everything that is stored of a message besides its event: what the carriage digest covers.
 #[derive(Clone, Copy, Debug)]

@@ -6,11 +6,14 @@
 mod avro;
 mod column;
 mod digest;
+mod epoch;
 mod event;
+mod gaps;
 mod id;
 mod json;
 mod key;
 mod leaf;
+mod lines;
 mod merkle;
 mod message;
 mod partition;
@@ -18,13 +21,16 @@ mod proof;
 mod record;
 mod schema;
 mod text;
+mod value;
 
 pub use column::{COLUMNS, Column, ColumnType, FIRST_VIEW, View};
 pub use digest::{Digest, Hasher, Salt};
+pub use epoch::{EpochOpening, TerminalObject};
 pub use event::{
     Admission, Body, Content, ContextPrefix, Delegate, Enc, Envelope, Evaluation, Link, Retrieval,
-    Signature, StateChange, body_digest, body_item_hash, context_digest, encode_value,
+    Signature, StateChange,
 };
+pub use gaps::{Counted, GAPS_MAX, Gaps};
 pub use id::{
     Epoch, EventId, Invalid, KafkaKey, Micros, Offset, Partition, SessionId, SessionKey, SpanId,
     Tenant, Topic, TraceId,
@@ -34,6 +40,7 @@ pub use key::{ObjectKey, body_key};
 pub use leaf::{
     Carriage, headers_bytes, headers_digest, leaf, parse_headers, raw_digest, row_digest,
 };
+pub use lines::{Framing, RecordError, Seconds};
 pub use merkle::{
     RangeProof, inclusion_proof, range_proof, root, root_from_inclusion, root_from_range,
 };
@@ -43,8 +50,6 @@ pub use message::{
 };
 pub use partition::partition_of;
 pub use proof::{Neighbour, SessionProof};
-pub use record::{
-    Chain, Counted, EnrolledRecord, EpochOpening, Framing, GAPS_MAX, Gaps, RecordError, Seconds,
-    SegmentRecord, TerminalObject, leaf_hash,
-};
+pub use record::{Chain, EnrolledRecord, SegmentRecord, leaf_hash};
 pub use schema::{PUBLISHED, Published};
+pub use value::{body_digest, body_item_hash, context_digest, encode_value};

@@ -4,10 +4,11 @@
 
 use crate::avro::{Avro, Fault, Reader};
 use crate::digest::{Digest, Hasher};
-use crate::event::{Body, Envelope, body_digest};
+use crate::event::{Body, Envelope};
 use crate::id::{KafkaKey, Offset, Partition, SessionId, SessionKey, Tenant};
 use crate::partition::partition_of;
 use crate::schema::Published;
+use crate::value::body_digest;
 
 /// Longest value of a message that can be an event.
 pub const VALUE_BYTES_MAX: usize = 32 << 20;
