@@ -52,4 +52,4 @@ pub use partition::partition_of;
 pub use proof::{Neighbour, SessionProof};
 pub use record::{Chain, EnrolledRecord, SegmentRecord, leaf_hash};
 pub use schema::{PUBLISHED, Published};
-pub use value::{body_digest, body_item_hash, context_digest, encode_value};
+pub use value::{body_digest, body_item_hash, context_digest, encode_value, write_value};

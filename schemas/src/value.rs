@@ -16,6 +16,19 @@ pub fn encode_value(
 ) -> Vec<u8> {
     let payload: usize = bodies.iter().map(|body| 96 + body.data.map_or(0, <[u8]>::len)).sum();
     let mut out = Vec::with_capacity(256 + envelope.len() + payload);
+    write_value(&mut out, schema, envelope, signature, admission, bodies);
+    out
+}
+
+/// As [`encode_value`], after what `out` holds.
+pub fn write_value(
+    out: &mut Vec<u8>,
+    schema: &Published,
+    envelope: &[u8],
+    signature: Option<&[u8]>,
+    admission: Option<&[u8]>,
+    bodies: &[Body<'_>],
+) {
     out.extend_from_slice(&schema.frame());
     out.extend_from_slice(envelope);
     for record in [signature, admission] {
@@ -23,11 +36,10 @@ pub fn encode_value(
         out.extend_from_slice(record.unwrap_or_default());
     }
     if !bodies.is_empty() {
-        crate::avro::write_len(&mut out, bodies.len());
-        bodies.iter().for_each(|body| body.write(&mut out));
+        crate::avro::write_len(out, bodies.len());
+        bodies.iter().for_each(|body| body.write(out));
     }
     out.push(0);
-    out
 }
 
 /// `H("body", salt ‖ content)`.

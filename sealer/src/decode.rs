@@ -7,13 +7,16 @@ use std::collections::HashMap;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMillisecondType};
-use arrow_array::{Array, BinaryArray, FixedSizeBinaryArray, RecordBatch, StructArray};
+use arrow_array::{
+    Array, BinaryArray, FixedSizeBinaryArray, Int32Array, Int64Array, ListArray, RecordBatch,
+    StringArray, StructArray, TimestampMillisecondArray,
+};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use schemas::{
     Body, Carriage, Digest, Enc, EnrolledRecord, Gaps, Message, Offset, Place, Published, Reason,
-    Salt, SegmentRecord, SessionKey, Timestamp, TimestampType, encode_value, leaf, raw_digest,
-    read_rebuilt, row_digest,
+    Salt, SegmentRecord, SessionKey, Timestamp, TimestampType, leaf, raw_digest, read_rebuilt,
+    row_digest, write_value,
 };
 
 /// Rows decoded at a time.
@@ -153,21 +156,28 @@ pub fn visit(
 /// The columns that a message is put together from.
 struct Columns<'a> {
     session_key: &'a FixedSizeBinaryArray,
-    offset: &'a arrow_array::Int64Array,
-    timestamp: &'a arrow_array::TimestampMillisecondArray,
-    timestamp_type: &'a arrow_array::Int32Array,
-    binary: HashMap<&'static str, &'a BinaryArray>,
-    fixed: HashMap<&'static str, &'a FixedSizeBinaryArray>,
-    raw_reason: &'a arrow_array::StringArray,
-    bodies: &'a arrow_array::ListArray,
+    offset: &'a Int64Array,
+    timestamp: &'a TimestampMillisecondArray,
+    timestamp_type: &'a Int32Array,
+    key: &'a BinaryArray,
+    headers: &'a BinaryArray,
+    headers_salt: &'a FixedSizeBinaryArray,
+    schema: &'a FixedSizeBinaryArray,
+    envelope: &'a BinaryArray,
+    signature: &'a BinaryArray,
+    admission: &'a BinaryArray,
+    bodies: &'a ListArray,
+    raw_reason: &'a StringArray,
+    raw_salt: &'a FixedSizeBinaryArray,
+    raw: &'a BinaryArray,
 }
 
 impl<'a> Columns<'a> {
     fn of(batch: &'a RecordBatch) -> Option<Self> {
-        let binary = ["key", "headers", "envelope", "signature", "admission", "raw"];
-        let fixed = ["headers_salt", "schema", "raw_salt"];
+        let binary = |name| batch.column_by_name(name)?.as_binary_opt();
+        let fixed = |name| batch.column_by_name(name)?.as_fixed_size_binary_opt();
         Some(Self {
-            session_key: batch.column_by_name("session_key")?.as_fixed_size_binary_opt()?,
+            session_key: fixed("session_key")?,
             offset: batch.column_by_name("offset")?.as_primitive_opt::<Int64Type>()?,
             timestamp: batch
                 .column_by_name("timestamp")?
@@ -175,27 +185,18 @@ impl<'a> Columns<'a> {
             timestamp_type: batch
                 .column_by_name("timestamp_type")?
                 .as_primitive_opt::<Int32Type>()?,
-            binary: binary
-                .into_iter()
-                .map(|name| Some((name, batch.column_by_name(name)?.as_binary_opt()?)))
-                .collect::<Option<_>>()?,
-            fixed: fixed
-                .into_iter()
-                .map(|name| Some((name, batch.column_by_name(name)?.as_fixed_size_binary_opt()?)))
-                .collect::<Option<_>>()?,
-            raw_reason: batch.column_by_name("raw_reason")?.as_string_opt()?,
+            key: binary("key")?,
+            headers: binary("headers")?,
+            headers_salt: fixed("headers_salt")?,
+            schema: fixed("schema")?,
+            envelope: binary("envelope")?,
+            signature: binary("signature")?,
+            admission: binary("admission")?,
             bodies: batch.column_by_name("bodies")?.as_list_opt()?,
+            raw_reason: batch.column_by_name("raw_reason")?.as_string_opt()?,
+            raw_salt: fixed("raw_salt")?,
+            raw: binary("raw")?,
         })
-    }
-
-    fn bytes(&self, name: &str, index: usize) -> Option<&'a [u8]> {
-        let array = self.binary.get(name)?;
-        array.is_valid(index).then(|| array.value(index))
-    }
-
-    fn fixed<const N: usize>(&self, name: &str, index: usize) -> Option<[u8; N]> {
-        let array = self.fixed.get(name)?;
-        array.is_valid(index).then(|| array.value(index).try_into().ok()).flatten()
     }
 
     /// Row `index`; an event's value is put together in `value`.
@@ -203,51 +204,61 @@ impl<'a> Columns<'a> {
     where
         'a: 'v,
     {
-        let raw = self.raw(index)?;
+        let raw = self.raw_row(index)?;
         if raw.is_none() {
-            *value = self.value(index)?;
+            value.clear();
+            self.rebuild(index, value)?;
         }
         let kind = TimestampType::from_code(self.timestamp_type.value(index));
         let kind = kind.ok_or(Rule("a timestamp type is unknown"))?;
         let millis = self.timestamp.is_valid(index).then(|| self.timestamp.value(index));
         let session_key =
-            self.session_key.value(index).try_into().map(|key| SessionKey(Digest(key)));
+            fixed(self.session_key, index).ok_or(Rule("a session key is not 32 bytes"))?;
         let message = Message {
             offset: Offset(self.offset.value(index).cast_unsigned()),
             timestamp: Timestamp { kind, millis: millis.unwrap_or_default() },
-            key: self.bytes("key", index),
-            value: if raw.is_some() { self.bytes("raw", index) } else { Some(value) },
+            key: bytes_at(self.key, index),
+            value: if raw.is_some() { bytes_at(self.raw, index) } else { Some(value) },
         };
         Ok(Stored {
             message,
-            headers: self.bytes("headers", index),
-            headers_salt: self.fixed("headers_salt", index).map(Salt),
+            headers: bytes_at(self.headers, index),
+            headers_salt: fixed(self.headers_salt, index).map(Salt),
             raw,
-            session_key: session_key.map_err(|_| Rule("a session key is not 32 bytes"))?,
+            session_key: SessionKey(Digest(session_key)),
         })
     }
 
-    fn raw(&self, index: usize) -> Result<Option<(Reason, Salt)>, NotASegment> {
+    fn raw_row(&self, index: usize) -> Result<Option<(Reason, Salt)>, NotASegment> {
         if self.raw_reason.is_null(index) {
             return Ok(None);
         }
         let reason =
             Reason::parse(self.raw_reason.value(index)).ok_or(Rule("a raw reason is unknown"))?;
-        let salt = self.fixed("raw_salt", index).map(Salt).ok_or(Rule("a raw row has no salt"))?;
+        let salt = fixed(self.raw_salt, index).map(Salt).ok_or(Rule("a raw row has no salt"))?;
         Ok(Some((reason, salt)))
     }
 
-    fn value(&self, index: usize) -> Result<Vec<u8>, NotASegment> {
-        let schema = self.fixed("schema", index).map(Digest);
+    fn rebuild(&self, index: usize, value: &mut Vec<u8>) -> Result<(), NotASegment> {
+        let schema = fixed(self.schema, index).map(Digest);
         let schema =
             schema.as_ref().and_then(Published::of_digest).ok_or(Rule("a schema is unknown"))?;
-        let envelope = self.bytes("envelope", index).ok_or(Rule("an event has no envelope"))?;
+        let envelope = bytes_at(self.envelope, index).ok_or(Rule("an event has no envelope"))?;
         let items = self.bodies.value(index);
         let bodies = bodies(items.as_struct()).ok_or(Rule("a body is not well formed"))?;
         let (signature, admission) =
-            (self.bytes("signature", index), self.bytes("admission", index));
-        Ok(encode_value(schema, envelope, signature, admission, &bodies))
+            (bytes_at(self.signature, index), bytes_at(self.admission, index));
+        write_value(value, schema, envelope, signature, admission, &bodies);
+        Ok(())
     }
+}
+
+fn bytes_at(array: &BinaryArray, index: usize) -> Option<&[u8]> {
+    array.is_valid(index).then(|| array.value(index))
+}
+
+fn fixed<const N: usize>(array: &FixedSizeBinaryArray, index: usize) -> Option<[u8; N]> {
+    array.is_valid(index).then(|| array.value(index).try_into().ok()).flatten()
 }
 
 fn bodies(items: &StructArray) -> Option<Vec<Body<'_>>> {
@@ -259,11 +270,7 @@ fn bodies(items: &StructArray) -> Option<Vec<Body<'_>>> {
         .map(|index| {
             let mut body = Body {
                 digest: Digest::ZERO,
-                salt: if salt.is_valid(index) {
-                    Some(Salt(salt.value(index).try_into().ok()?))
-                } else {
-                    None
-                },
+                salt: fixed(salt, index).map(Salt),
                 data: data.is_valid(index).then(|| data.value(index)),
                 enc: if enc.is_valid(index) {
                     Some(Enc::from_bytes(enc.value(index))?)
