@@ -47,9 +47,10 @@ impl fmt::Debug for Salt {
     }
 }
 
-/// A running `H(domain, …)`. Also plain SHA-256, for the tree's nodes.
-#[derive(Clone)]
-pub struct Hasher(Context);
+/// An `H(domain, …)` being put together: the input is gathered and hashed in one go, since it is nearly always short and
+/// the hash function is fastest so. Contents, which are long, are hashed where they stand: [`crate::body_digest`].
+#[derive(Clone, Debug)]
+pub struct Hasher(Vec<u8>);
 
 impl Hasher {
     /// Starts `H(domain, …)`.
@@ -61,13 +62,13 @@ impl Hasher {
     /// Starts SHA-256 without a domain.
     #[must_use]
     pub fn plain() -> Self {
-        Self(Context::new(&SHA256))
+        Self(Vec::with_capacity(256))
     }
 
     /// Appends bytes.
     #[must_use]
     pub fn bytes(mut self, bytes: &[u8]) -> Self {
-        self.0.update(bytes);
+        self.0.extend_from_slice(bytes);
         self
     }
 
@@ -101,12 +102,31 @@ impl Hasher {
     /// The digest.
     #[must_use]
     pub fn finish(self) -> Digest {
-        Digest::finished(self.0.finish())
+        Digest::of(&self.0)
+    }
+
+    /// The digest of what was gathered, followed by `content`, which is not copied.
+    #[must_use]
+    pub fn finish_with(self, content: &[u8]) -> Digest {
+        let mut context = Context::new(&SHA256);
+        context.update(&self.0);
+        context.update(content);
+        Digest::finished(context.finish())
     }
 }
 
-impl fmt::Debug for Hasher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hasher")
+/// SHA-256 of a few short parts, `N` bytes together, without an allocation.
+pub(crate) fn digest_of_parts<const N: usize>(parts: &[&[u8]]) -> Digest {
+    let mut input = [0; N];
+    let mut rest = input.as_mut_slice();
+    for part in parts {
+        let Some((place, after)) = std::mem::take(&mut rest).split_at_mut_checked(part.len())
+        else {
+            break;
+        };
+        place.copy_from_slice(part);
+        rest = after;
     }
+    assert!(rest.is_empty(), "the parts fill the input");
+    Digest::of(&input)
 }

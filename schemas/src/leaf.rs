@@ -1,6 +1,6 @@
 //! The leaf of a row (`docs/format.md`, section 4.1): event and carriage bound to session and offset.
 
-use crate::digest::{Digest, Hasher, Salt};
+use crate::digest::{Digest, Hasher, Salt, digest_of_parts};
 use crate::event::Body;
 use crate::id::{Offset, SessionKey};
 use crate::message::{Event, Header, Reason, Timestamp};
@@ -114,17 +114,17 @@ pub fn parse_headers(bytes: &[u8]) -> Option<Vec<Header<'_>>> {
 /// `H("headers", salt ‖ headers)`.
 #[must_use]
 pub fn headers_digest(salt: &Salt, headers: &[u8]) -> Digest {
-    Hasher::new("headers").bytes(&salt.0).bytes(headers).finish()
+    Hasher::new("headers").bytes(&salt.0).finish_with(headers)
 }
 
 /// `H("row", event_digest ‖ carriage_digest)`.
 #[must_use]
 pub fn row_digest(event: &Digest, carriage: &Digest) -> Digest {
-    Hasher::new("row").bytes(&event.0).bytes(&carriage.0).finish()
+    digest_of_parts::<80>(&[b"chancery.row.v1\0", &event.0, &carriage.0])
 }
 
 /// `SHA-256(00 ‖ session_key ‖ u64(offset) ‖ row_digest)`.
 #[must_use]
 pub fn leaf(session: &SessionKey, offset: Offset, row: &Digest) -> Digest {
-    Hasher::plain().u8(0).bytes(&session.0.0).bytes(&offset.0.to_be_bytes()).bytes(&row.0).finish()
+    digest_of_parts::<73>(&[&[0], &session.0.0, &offset.0.to_be_bytes(), &row.0])
 }

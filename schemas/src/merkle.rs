@@ -4,10 +4,10 @@
 
 use std::ops::Range;
 
-use crate::digest::{Digest, Hasher};
+use crate::digest::{Digest, digest_of_parts};
 
 fn node(left: &Digest, right: &Digest) -> Digest {
-    Hasher::plain().u8(1).bytes(&left.0).bytes(&right.0).finish()
+    digest_of_parts::<65>(&[&[1], &left.0, &right.0])
 }
 
 /// Leaves left of the split of a tree of `size` > 1: the largest power of two below it.
@@ -19,7 +19,7 @@ fn split(size: usize) -> usize {
 #[must_use]
 pub fn root(leaves: &[Digest]) -> Digest {
     match leaves {
-        [] => Hasher::plain().finish(),
+        [] => Digest::of(&[]),
         [leaf] => *leaf,
         leaves => {
             let (left, right) = leaves.split_at(split(leaves.len()));

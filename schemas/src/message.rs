@@ -252,7 +252,7 @@ fn event<'a>(
 
 fn computed(schema: &Published, envelope: &Envelope<'_>, bytes: &[u8]) -> (SessionKey, Digest) {
     let session_key = SessionKey::of(&envelope.tenant, &envelope.session_id);
-    (session_key, Hasher::new("event").bytes(&schema.digest.0).bytes(bytes).finish())
+    (session_key, Hasher::new("event").bytes(&schema.digest.0).finish_with(bytes))
 }
 
 fn decode<'a>(

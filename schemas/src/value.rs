@@ -45,7 +45,7 @@ pub fn write_value(
 /// `H("body", salt ‖ content)`.
 #[must_use]
 pub fn body_digest(salt: &Salt, content: &[u8]) -> Digest {
-    Hasher::new("body").bytes(&salt.0).bytes(content).finish()
+    Hasher::new("body").bytes(&salt.0).finish_with(content)
 }
 
 /// `H("item", Avro bytes of the Body record)`.

@@ -1,7 +1,5 @@
 //! CORE: a batch to the bytes of a segment and its record: the same bytes for the same batch, head and seed.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::file::metadata::KeyValue;
@@ -97,13 +95,15 @@ fn footer(batch: &Batch, rows: &[Row<'_>], record: &SegmentRecord) -> Vec<KeyVal
     let mut footer = vec![KeyValue::new("chancery.record".to_owned(), record.to_string())];
     footer
         .extend(batch.gaps().to_text().map(|text| KeyValue::new("chancery.gaps".to_owned(), text)));
-    let used: BTreeSet<Digest> = rows
-        .iter()
-        .filter_map(|row| match &row.kind {
-            Kind::Event { schema, .. } => Some(*schema),
-            Kind::Raw { .. } => None,
-        })
-        .collect();
+    let mut used: Vec<Digest> = Vec::new();
+    for row in rows {
+        if let Kind::Event { schema, .. } = row.kind
+            && !used.contains(&schema)
+        {
+            used.push(schema);
+        }
+    }
+    used.sort_unstable();
     let texts = used.iter().filter_map(Published::of_digest);
     footer.extend(texts.map(|schema| {
         KeyValue::new(format!("chancery.schema.{}", schema.digest), schema.text.to_owned())

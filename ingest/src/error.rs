@@ -1,0 +1,116 @@
+//! What can go wrong outside of a single request. What a client is told is `refusal.rs`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Why the gateway did not do as it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting makes no sense.
+    #[error("setting {field} {why}")]
+    Config {
+        /// The setting.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The keys file could not be read or written.
+    #[error("could not {doing} the keys file {}", path.display())]
+    KeysFile {
+        /// What was being done, as a verb.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The keys file is not as this program writes it.
+    #[error("the keys file {} is malformed", path.display())]
+    KeysMalformed {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// There is no key with this id.
+    #[error("there is no key {id}")]
+    KeyUnknown {
+        /// The id asked for.
+        id: String,
+    },
+    /// A text is not what it must be, such as a tenant.
+    #[error(transparent)]
+    Invalid(#[from] schemas::Invalid),
+    /// Without keys the gateway serves its own machine only.
+    #[error("refusing to listen on {address} without keys: it is not a loopback address")]
+    NotLoopback {
+        /// The listener's address.
+        address: SocketAddr,
+    },
+    /// The listener failed.
+    #[error("could not {doing} the listener")]
+    Listen {
+        /// What was being done, as a verb.
+        doing: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The Kafka client refused its configuration.
+    #[error("could not make a producer for {brokers}")]
+    Kafka {
+        /// The brokers.
+        brokers: String,
+        /// What librdkafka said.
+        source: Box<rdkafka::error::KafkaError>,
+    },
+    /// A thread could not be started.
+    #[error("could not start the thread that writes to the sink")]
+    Thread {
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The system gave no random bytes.
+    #[error("the system gave no random bytes")]
+    Random,
+    /// At the end, requests or messages were still under way.
+    #[error("{what} did not end within {timeout_ms} ms")]
+    Drain {
+        /// What was waited for.
+        what: &'static str,
+        /// How long.
+        timeout_ms: u64,
+    },
+}
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Try the same again, later.
+    Transient,
+    /// It may have happened: read back first.
+    Unknown,
+    /// The request or the configuration can never succeed: change it.
+    Refused,
+    /// Stop and wake a human.
+    Corrupt,
+}
+
+impl Error {
+    /// What the caller should do now.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::KeysFile { .. } | Self::Listen { .. } | Self::Thread { .. } | Self::Random => {
+                Kind::Transient
+            }
+            Self::Drain { .. } => Kind::Unknown,
+            Self::Config { .. }
+            | Self::KeyUnknown { .. }
+            | Self::Invalid(_)
+            | Self::NotLoopback { .. }
+            | Self::Kafka { .. } => Kind::Refused,
+            Self::KeysMalformed { .. } => Kind::Corrupt,
+        }
+    }
+}

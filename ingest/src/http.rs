@@ -1,0 +1,198 @@
+//! SHELL: the door: `POST /v1/events`, and what operators ask.
+//!
+//! The order matters: who is asking, then what is announced, then the body under limits, then its meaning.
+
+#![expect(clippy::disallowed_methods, reason = "requests are timed")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use serde_json::{Map, Value, json};
+use tracing::Instrument;
+
+use crate::auth::Credential;
+use crate::gateway::{Accepted, Gateway, Reservation};
+use crate::refusal::{Code, Refusal};
+
+const JSON: &str = "application/json";
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// What a body may be announced as; both are read alike.
+const MEDIA_TYPES: [&str; 2] = [JSON, "application/x-ndjson"];
+
+pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .route("/v1/events", post(events))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .fallback(async || Refusal::new(Code::NotFound, "there is nothing at this path"))
+        .method_not_allowed_fallback(async || {
+            Refusal::new(Code::MethodNotAllowed, "this path does not take this method")
+        })
+        .with_state(gateway)
+}
+
+async fn events(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, body: Body) -> Response {
+    let started = Instant::now();
+    let span = tracing::debug_span!("accept");
+    let outcome = accept(&gateway, &headers, body).instrument(span).await;
+    gateway.metrics.duration.observe(started.elapsed().as_secs_f64());
+    let name = outcome.as_ref().map_or_else(|refusal| refusal.code.name_and_status().0, |_| "ok");
+    gateway.metrics.request(name);
+    match outcome {
+        Ok(events) => answer(&events),
+        Err(refusal) => {
+            tracing::debug!(code = name, message = refusal.message, "request refused");
+            refusal.into_response()
+        }
+    }
+}
+
+async fn accept(
+    gateway: &Arc<Gateway>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Vec<Accepted>, Refusal> {
+    let [authorization, origin] = [AUTHORIZATION, ORIGIN].map(|name| text(headers, &name));
+    let credential = gateway.auth.authenticate(authorization, origin)?;
+    check_type(headers)?;
+    let is_gzip = is_gzip(headers)?;
+    let mut reservation = gateway.reserve()?;
+    let limit = Duration::from_millis(gateway.config.body_timeout_ms);
+    let read = tokio::time::timeout(limit, read(gateway, headers, body, &mut reservation)).await;
+    let late = |_| Refusal::new(Code::Timeout, "the body did not come in time");
+    let body = read.map_err(late)??;
+    let submitted = submit(Arc::clone(gateway), body, is_gzip, credential, reservation).await?;
+    gateway.wait(submitted).await
+}
+
+/// Off the async threads: a large body takes a while to inflate, parse and hash.
+async fn submit(
+    gateway: Arc<Gateway>,
+    body: Bytes,
+    is_gzip: bool,
+    credential: Credential,
+    reservation: Reservation,
+) -> Result<crate::gateway::Submitted, Refusal> {
+    let work = move || gateway.submit(&body, is_gzip, &credential, reservation);
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request could not be read to its end");
+        Err(Refusal::new(Code::Internal, "the gateway failed on this request"))
+    })
+}
+
+/// The one value of a header that is text.
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    let given = text(headers, &CONTENT_TYPE).unwrap_or_default();
+    let given = given.split(';').next().unwrap_or_default().trim();
+    if MEDIA_TYPES.iter().any(|known| given.eq_ignore_ascii_case(known)) {
+        return Ok(());
+    }
+    let why = format!("content-type must be one of {}", MEDIA_TYPES.join(", "));
+    Err(Refusal::new(Code::UnsupportedMediaType, why))
+}
+
+/// One layer of gzip at most.
+fn is_gzip(headers: &HeaderMap) -> Result<bool, Refusal> {
+    let mut given = headers.get_all(CONTENT_ENCODING).iter();
+    let known = match (given.next().map(HeaderValue::to_str), given.next()) {
+        (None, _) => Some(false),
+        (Some(Ok(one)), None) if one.trim().eq_ignore_ascii_case("gzip") => Some(true),
+        (Some(Ok(one)), None) if one.trim().eq_ignore_ascii_case("identity") => Some(false),
+        _ => None,
+    };
+    let why = "content-encoding must be gzip, once, or identity";
+    known.ok_or_else(|| Refusal::new(Code::UnsupportedMediaType, why))
+}
+
+/// The body's bytes, as they came.
+async fn read(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    body: Body,
+    reservation: &mut Reservation,
+) -> Result<Bytes, Refusal> {
+    let max = gateway.config.body_bytes_max;
+    let too_large = || Refusal::limit(Code::TooLarge, "the body has bytes", "body_bytes_max", max);
+    let announced = text(headers, &CONTENT_LENGTH).and_then(|text| text.parse().ok()).unwrap_or(0);
+    if announced > max {
+        return Err(too_large());
+    }
+    reservation.grow(announced)?;
+    let mut bytes = BytesMut::with_capacity(announced);
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let broken = |error| Refusal::body(format!("the body could not be read: {error}"));
+        let chunk = chunk.map_err(broken)?;
+        let before = bytes.len().max(announced);
+        if bytes.len() + chunk.len() > max {
+            return Err(too_large());
+        }
+        reservation.grow((bytes.len() + chunk.len()).saturating_sub(before))?;
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
+
+fn answer(events: &[Accepted]) -> Response {
+    let event = |event: &Accepted| {
+        let mut object = Map::new();
+        object.insert("event_id".to_owned(), event.event_id.as_str().into());
+        object.insert("event_digest".to_owned(), event.event_digest.as_str().into());
+        if let Some(session) = &event.session_made {
+            object.insert("session_id".to_owned(), session.as_str().into());
+        }
+        Value::Object(object)
+    };
+    let events: Vec<Value> = events.iter().map(event).collect();
+    let text = json!({ "accepted": events.len(), "events": events }).to_string();
+    ([(CONTENT_TYPE, JSON)], text).into_response()
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (_, status) = self.code.name_and_status();
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let text = self.to_json().to_string();
+        let mut response = (status, [(CONTENT_TYPE, JSON)], text).into_response();
+        let headers = response.headers_mut();
+        match self.code {
+            Code::Unavailable => headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
+            Code::Unauthorized => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+            }
+            _ => None,
+        };
+        response
+    }
+}
+
+async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
+    match gateway.sink.failure() {
+        None => "ready\n".into_response(),
+        Some(why) => Refusal::unavailable(why).into_response(),
+    }
+}
+
+async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
+    match gateway.metrics.text(gateway.in_flight_bytes(), gateway.sink.jobs()) {
+        Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Err(_) => Refusal::new(Code::Internal, "the metrics have no text").into_response(),
+    }
+}

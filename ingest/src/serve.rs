@@ -1,0 +1,108 @@
+//! SHELL: the listener: connections under limits, and an orderly end.
+
+#![expect(clippy::disallowed_methods, reason = "a listener out of descriptors is given a moment")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::error::Error;
+use crate::gateway::Gateway;
+use crate::http;
+
+/// Headers of a request, and the buffer they must fit in.
+const HEADERS_MAX: usize = 64;
+const BUFFER_BYTES_MAX: usize = 64 << 10;
+/// How long to wait after a failed accept, such as one without a free descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `cancel`; then takes no more connections, ends the requests in flight, waits until the sink has had its
+/// say about all of them, and returns.
+///
+/// # Errors
+/// [`Error::NotLoopback`] for a gateway without keys on a public address; [`Error::Listen`]; [`Error::Drain`] if
+/// requests or messages were left when the time for ending them was over.
+pub async fn serve(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    cancel: CancellationToken,
+) -> Result<(), Error> {
+    let address = listener.local_addr();
+    let address =
+        address.map_err(|source| Error::Listen { doing: "find the address of", source })?;
+    gateway.auth.check(address)?;
+    tracing::info!(%address, "listening");
+    let connections = TaskTracker::new();
+    let slots = Arc::new(Semaphore::new(gateway.config.connections_max));
+    let router = http::router(Arc::clone(&gateway));
+    let headers = Duration::from_millis(gateway.config.header_timeout_ms);
+    while let Some((stream, slot)) = next(&listener, &slots, &cancel).await {
+        connections.spawn(connection(stream, slot, router.clone(), headers, cancel.clone()));
+    }
+    drop(listener);
+    connections.close();
+    let timeout_ms = gateway.config.drain_timeout_ms;
+    let limit = Duration::from_millis(timeout_ms);
+    let late = |what| move |_| Error::Drain { what, timeout_ms };
+    tokio::time::timeout(limit, connections.wait()).await.map_err(late("requests"))?;
+    tokio::time::timeout(limit, gateway.sink.flush()).await.map_err(late("messages"))?;
+    tracing::info!(%address, "stopped listening");
+    Ok(())
+}
+
+/// The next connection; `None` once cancelled.
+async fn next(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+    cancel: &CancellationToken,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let accept = async {
+        let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => return Some((stream, slot)),
+                Err(error) => {
+                    tracing::warn!(%error, "could not accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    cancel.run_until_cancelled(accept).await.flatten()
+}
+
+async fn connection(
+    stream: TcpStream,
+    slot: OwnedSemaphorePermit,
+    router: Router,
+    header_timeout: Duration,
+    cancel: CancellationToken,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "could not set nodelay");
+    }
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(header_timeout);
+    http.max_headers(HEADERS_MAX).max_buf_size(BUFFER_BYTES_MAX);
+    let service = TowerToHyperService::new(router);
+    let mut served = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
+    let served = tokio::select! {
+        served = served.as_mut() => served,
+        () = cancel.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended early");
+    }
+    drop(slot);
+}

@@ -1,0 +1,9 @@
+//! The gateway as its clients meet it: over real connections, with a real spool or librdkafka's broker behind it.
+
+#![cfg(test)]
+
+mod events;
+mod kafka;
+mod limits;
+mod page;
+mod served;
