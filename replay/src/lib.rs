@@ -1,1 +1,47 @@
 //! Sealed segments in; verified traces, sessions and exports out.
+//!
+//! Reads what a sealer wrote and trusts nothing of it: bytes are hashed before they are parsed, parsed within budgets, and every
+//! row is rebuilt and read again. Knows nothing of how segments are written; it meets the writer in `docs/format.md` alone.
+
+mod audit;
+mod chain;
+mod chat;
+mod claim;
+mod command;
+mod context;
+mod decode;
+mod diff;
+pub mod emit;
+mod error;
+mod export;
+mod fetch;
+mod finding;
+mod holes;
+mod load;
+mod message;
+mod page;
+mod profile;
+mod row;
+mod segment;
+mod select;
+mod session;
+mod sessions;
+mod statistics;
+mod trace;
+mod tree;
+mod walk;
+
+pub use audit::{Progress, VerifyOptions, verify};
+pub use command::{read, trace};
+pub use context::{CONTEXT_ENTRIES_MAX, CONTEXT_WORK_MAX};
+pub use diff::{FIELDS_MAX, FieldChange};
+pub use error::{Error, ErrorKind};
+pub use export::{ExportForm, ExportOptions, Exported, export};
+pub use fetch::{SEGMENT_BYTES_MAX, Store, TEXT_BYTES_MAX};
+pub use finding::{FINDINGS_MAX, Finding, Kind, Report};
+pub use load::SESSION_BYTES_MAX;
+pub use message::{Message, ToolRequest};
+pub use page::{PAGES_MAX, UNCOMPRESSED_BYTES_MAX};
+pub use session::{Body, Content, Entry, Repeat, SESSION_ENTRIES_MAX, Session, SessionEvent, What};
+pub use sessions::{Filter, SessionSummary, sessions};
+pub use trace::{Change, Hole, Step, Totals, Trace, Turn};

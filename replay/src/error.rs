@@ -1,0 +1,95 @@
+//! What can stop a command. What is wrong with a store is a finding instead, and stops nothing.
+
+/// Why a command could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address of a store leads nowhere.
+    #[error("cannot open the store {address}: {why}")]
+    Open {
+        /// As given.
+        address: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The store did not answer.
+    #[error("cannot read {key} from the store")]
+    Read {
+        /// Object or prefix.
+        key: String,
+        /// What the store said.
+        #[source]
+        source: object_store::Error,
+    },
+    /// An object is larger than any that a sealer writes.
+    #[error("{key} has {bytes} bytes, the limit is {bytes_max}")]
+    TooLarge {
+        /// The object.
+        key: String,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        bytes_max: u64,
+    },
+    /// An object is not what its key says; `verify` tells more.
+    #[error("{key} is damaged: {why}")]
+    Damaged {
+        /// The object.
+        key: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// No event of the session was found.
+    #[error("no session {session} in this store")]
+    NoSession {
+        /// As asked for.
+        session: String,
+    },
+    /// Several tenants have a session of this id.
+    #[error("the session {session} belongs to several tenants ({}): name one", tenants.join(", "))]
+    Ambiguous {
+        /// As asked for.
+        session: String,
+        /// Who has one.
+        tenants: Vec<String>,
+    },
+    /// The session has more than a reader will hold at once.
+    #[error("the session {session} is over the limit of {limit}")]
+    TooMuch {
+        /// The session.
+        session: String,
+        /// What is limited, and to how much.
+        limit: String,
+    },
+    /// The output could not be written.
+    #[error("cannot write the output")]
+    Write(#[from] std::io::Error),
+    /// A task of this program ended before its work.
+    #[error("a reading task stopped")]
+    Stopped(#[from] tokio::task::JoinError),
+}
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Try again.
+    Transient,
+    /// The question cannot be answered as it was put: ask another.
+    Refused,
+    /// Stop and wake a human.
+    Corrupt,
+}
+
+impl Error {
+    /// What to do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Read { .. } | Self::Stopped(_) | Self::Write(_) => ErrorKind::Transient,
+            Self::TooLarge { .. } | Self::Damaged { .. } => ErrorKind::Corrupt,
+            Self::Open { .. }
+            | Self::NoSession { .. }
+            | Self::Ambiguous { .. }
+            | Self::TooMuch { .. } => ErrorKind::Refused,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Whole stores, read from outside: golden ones that an independent script wrote, and ones that the test writer here wrote.
+
+#[cfg(test)]
+mod export;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod kit;
+#[cfg(test)]
+mod tamper;
+#[cfg(test)]
+mod trace;
+#[cfg(test)]
+mod verify;
