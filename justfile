@@ -5,7 +5,7 @@ check: lint test
 
 lint:
     cargo fmt --all --check
-    cargo clippy --workspace --all-targets --features tests/services -- -D warnings
+    cargo clippy --workspace --all-targets --features chancery/services -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
 test:
@@ -13,7 +13,7 @@ test:
 
 # End to end on a real Apache Kafka broker and a real S3 server, which are fetched, started and stopped.
 it:
-    tests/stack/stack.sh run -- cargo test --workspace --features tests/services --test it
+    tests/stack/stack.sh run -- cargo test --workspace --features chancery/services --test it
 
 # The vectors and the independent verifier.
 golden:

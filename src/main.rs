@@ -1,3 +1,76 @@
 //! `chancery`: the one binary; parses the command line and calls a crate.
 
-fn main() {}
+mod cli;
+mod demo;
+mod door;
+mod exit;
+mod import;
+mod logging;
+mod metrics;
+mod output;
+mod read;
+mod sections;
+mod service;
+mod settings;
+mod signal;
+mod up;
+mod verify;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use cli::{Cli, ImportForm, Run};
+use exit::Exit;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::read();
+    logging::start(cli.log_json, level(&cli.run));
+    let ended = tokio::runtime::Runtime::new().context("cannot start").and_then(|runtime| {
+        let ended = runtime.block_on(run(cli.run));
+        // A thread may still wait for standard input; nobody waits for it.
+        runtime.shutdown_background();
+        ended
+    });
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(error) if output::is_closed(&error) => Exit::Good.into(),
+        Err(error) => {
+            output::notice(format_args!("error: {}", one_line(&error)));
+            Exit::of(&error).into()
+        }
+    }
+}
+
+async fn run(run: Run) -> anyhow::Result<Exit> {
+    match run {
+        Run::Demo(args) => demo::run(args).await,
+        Run::Up(args) => up::run(args).await,
+        Run::Ingest(args) => service::ingest(args).await,
+        Run::Sealer(args) => service::sealer(args).await,
+        Run::Import(args) => match args.form {
+            ImportForm::OpenaiChat(args) => import::openai_chat(args).await,
+        },
+        Run::Keys(args) => service::keys(args),
+        Run::Sessions(args) => read::sessions(args).await,
+        Run::Trace(args) => read::trace(args).await,
+        Run::Verify(args) => verify::run(args).await,
+        Run::Export(args) => read::export(args).await,
+    }
+}
+
+/// Services tell what they do; commands, what is wrong.
+fn level(run: &Run) -> &'static str {
+    match run {
+        Run::Up(_) | Run::Ingest(_) | Run::Sealer(_) => "info",
+        _ => "warn",
+    }
+}
+
+/// The whole chain, on one line.
+fn one_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").trim_end().replace('\n', " ")
+}

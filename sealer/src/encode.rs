@@ -10,13 +10,12 @@ use crate::chain::Head;
 use crate::columns::record_batch;
 use crate::decode;
 use crate::error::Error;
-use crate::layout::{SCHEMA, properties};
+use crate::layout::{PAGE_BYTES_MAX, SCHEMA, properties};
 use crate::rows::{Kind, Row, rows};
 
-/// Rows given to the Parquet writer at a time; with [`CHUNK_BYTES`] it bounds the copy in Arrow columns.
+/// Rows given to the Parquet writer at a time; with the bytes of a page it bounds the copy in Arrow columns, and how far a
+/// page may grow past its limit.
 const CHUNK_ROWS: usize = 1024;
-/// Bytes of messages given to the Parquet writer at a time.
-const CHUNK_BYTES: usize = 8 << 20;
 
 /// What the writer of a segment is told besides its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,7 +132,7 @@ fn chunk_rows(rows: &[Row<'_>]) -> usize {
     let mut bytes = 0_usize;
     let fitting = rows.iter().take(CHUNK_ROWS).take_while(|row| {
         bytes += row.message.bytes();
-        bytes <= CHUNK_BYTES
+        bytes <= PAGE_BYTES_MAX
     });
     fitting.count().clamp(1, rows.len())
 }

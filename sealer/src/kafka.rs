@@ -102,9 +102,13 @@ impl Kafka {
                 kafka.consumer.fetch_watermarks(kafka.topic.as_str(), number, ASK)?;
             let mut list = TopicPartitionList::new();
             list.add_partition(kafka.topic.as_str(), number);
-            let committed = kafka.consumer.committed_offsets(list, ASK)?;
+            // Only a hint: a group that has no coordinator yet, or no offset, costs a longer look for the chain's end.
             let committed =
-                committed.find_partition(kafka.topic.as_str(), number).map(|found| found.offset());
+                kafka.consumer.committed_offsets(list, ASK).ok().and_then(|committed| {
+                    committed
+                        .find_partition(kafka.topic.as_str(), number)
+                        .map(|found| found.offset())
+                });
             let start = Offset(low.max(0).cast_unsigned());
             let hint = match committed {
                 Some(Position::Offset(offset)) => Offset(offset.max(0).cast_unsigned()),

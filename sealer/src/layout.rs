@@ -12,9 +12,10 @@ use parquet::schema::types::ColumnPath;
 use schemas::{COLUMNS, Column, ColumnType};
 
 /// Bytes after which a page is closed. Pages are the unit of compression and of reading.
-const PAGE_BYTES_MAX: usize = 1 << 20;
-/// Values written between two looks at the page's size: small, or a page of large bodies grows far past its limit.
-const WRITE_BATCH: usize = 64;
+pub(crate) const PAGE_BYTES_MAX: usize = 1 << 20;
+/// Values written between two looks at a page's size. What keeps pages of large bodies small is that rows are written in
+/// chunks of a page's size at most.
+const WRITE_BATCH: usize = 1024;
 
 /// The Arrow schema of every segment.
 pub(crate) static SCHEMA: LazyLock<SchemaRef> =

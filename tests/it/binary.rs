@@ -1,0 +1,95 @@
+//! Runs the binary.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+/// The binary with these arguments.
+pub(crate) fn chancery(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chancery"));
+    command.args(args).env_remove("RUST_LOG").env_remove("CHANCERY_KEY");
+    command
+}
+
+/// Runs it to its end.
+pub(crate) fn run(args: &[&str]) -> Output {
+    chancery(args).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Runs it to its end, which must be this one; what it wrote to standard output.
+pub(crate) fn expect(exit: i32, args: &[&str]) -> String {
+    let output = run(args);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(exit), "{args:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// How many events of the store `verify` has checked, all of them good.
+pub(crate) fn verified(dir: &str) -> u64 {
+    let report: serde_json::Value =
+        serde_json::from_str(&expect(0, &["verify", dir, "--json"])).unwrap();
+    assert_eq!(report["ok"], true, "{report}");
+    assert_eq!(report["findings"], serde_json::json!([]), "{report}");
+    report["events"].as_u64().unwrap()
+}
+
+/// A process of the binary that runs until it is told to stop.
+pub(crate) struct Service {
+    child: Child,
+    /// What it said first, if it was waited for.
+    url: String,
+}
+
+impl Service {
+    /// Starts it.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        Self { child: chancery(args).spawn().unwrap(), url: String::new() }
+    }
+
+    /// Starts it, and waits until it listens.
+    pub(crate) fn listening(args: &[&str]) -> Self {
+        let mut child = chancery(args).stderr(Stdio::piped()).spawn().unwrap();
+        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        let mut seen = String::new();
+        let url = loop {
+            let from = seen.len();
+            assert_ne!(errors.read_line(&mut seen).unwrap(), 0, "it ended: {seen}");
+            if let Some(url) = seen[from..].strip_prefix("listening on ") {
+                break url.trim().to_owned();
+            }
+        };
+        // So that it never waits for somebody to read its logs.
+        std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
+        Self { child, url }
+    }
+
+    /// Where it listens.
+    pub(crate) fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// Sends a signal and waits for the end; the exit code, if it was not killed.
+    pub(crate) fn end(mut self, signal: &str) -> Option<i32> {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _waited = self.child.wait();
+    }
+}
+
+/// `up` on `dir`, which seals at its end only.
+pub(crate) fn up(dir: &Path) -> Service {
+    up_with(dir, "sealer.segment_age_max_ms=600000")
+}
+
+/// `up` on `dir` with a setting.
+pub(crate) fn up_with(dir: &Path, setting: &str) -> Service {
+    let dir = dir.to_str().unwrap();
+    Service::listening(&["up", "--listen", "127.0.0.1:0", "--set", setting, "--dir", dir])
+}
