@@ -17,7 +17,7 @@ use crate::output::{Stdout, notice, printable, stdout};
 /// Partitions read at once.
 const JOBS: usize = 4;
 /// Columns of a trace where the terminal does not say how many it has.
-const WIDTH: usize = 100;
+const WIDTH: usize = 80;
 
 /// Lists sessions.
 pub(crate) async fn sessions(args: cli::Sessions) -> anyhow::Result<Exit> {

@@ -122,6 +122,9 @@ impl<'a> Reading<'a, '_, '_> {
                 "after" => Some((Slot::After(index), "state_value")),
                 _ => None,
             }),
+            "session_id" | "tenant" if raw.get() == "\"\"" => {
+                Err(Refusal::field(key, "must not be empty; leave it out to have it filled in"))
+            }
             _ => {
                 self.has_id |= key == "event_id";
                 self.has_time |= key == "occurred_at";

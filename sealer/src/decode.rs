@@ -15,8 +15,8 @@ use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use schemas::{
     Body, Carriage, Digest, Enc, EnrolledRecord, Gaps, Message, Offset, Place, Published, Reason,
-    Salt, SegmentRecord, SessionKey, Timestamp, TimestampType, leaf, raw_digest, read_rebuilt,
-    row_digest, write_value,
+    Salt, SegmentRecord, SessionKey, Timestamp, TimestampType, leaf, raw_digest, read,
+    read_rebuilt, row_digest, write_value,
 };
 
 /// Rows decoded at a time.
@@ -63,7 +63,10 @@ impl Stored<'_> {
         };
         let message = &self.message;
         let carriage = Carriage { timestamp: message.timestamp, key: message.key, headers_digest };
-        let (session, event, carriage) = match (read_rebuilt(message, place), self.raw) {
+        // The digests of a raw value's bodies were not derived from anything: they are what is in question.
+        let found =
+            if self.raw.is_some() { read(message, place) } else { read_rebuilt(message, place) };
+        let (session, event, carriage) = match (found, self.raw) {
             (Ok(event), None) => (event.session_key, event.event_digest, carriage.of_event(&event)),
             (Err(malformed), Some((reason, salt))) if malformed.reason == reason => {
                 (malformed.session_key, raw_digest(&salt, message.value), carriage.of_raw(reason))

@@ -42,6 +42,7 @@ pub(crate) struct Service {
 
 impl Service {
     /// Starts it.
+    #[cfg(feature = "services")]
     pub(crate) fn start(args: &[&str]) -> Self {
         Self { child: chancery(args).spawn().unwrap(), url: String::new() }
     }
@@ -58,8 +59,8 @@ impl Service {
                 break url.trim().to_owned();
             }
         };
-        // So that it never waits for somebody to read its logs.
-        std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
+        // So that it never waits for somebody to read its logs, and a failed test shows them.
+        std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::stderr()));
         Self { child, url }
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::binary::{expect, verified, Service, up_with};
+use crate::binary::{Service, expect, up_with, verified};
 
 const KILLS: u64 = 50;
 const CLIENTS: u64 = 4;
@@ -33,7 +33,12 @@ async fn load(url: String, client: u64, next: Arc<AtomicU64>, acknowledged: Ackn
         };
         let body = serde_json::Value::from(ids.iter().map(event).collect::<Vec<_>>()).to_string();
         for _ in 0..if number % 4 == 0 { 2 } else { 1 } {
-            let sent = http.post(format!("{url}/v1/events")).body(body.clone()).send().await;
+            let sent = http
+                .post(format!("{url}/v1/events"))
+                .header("content-type", "application/json")
+                .body(body.clone())
+                .send()
+                .await;
             let Ok(answer) = sent else { return };
             if answer.status() == 200 {
                 acknowledged.lock().unwrap().extend(ids.iter().cloned());
@@ -43,8 +48,8 @@ async fn load(url: String, client: u64, next: Arc<AtomicU64>, acknowledged: Ackn
 }
 
 fn start(dir: &Path) -> Service {
-    // So short that kills fall into sealing as often as into appending.
-    up_with(dir, "sealer.segment_age_max_ms=20")
+    // So small that kills fall into sealing as often as into appending.
+    up_with(dir, "sealer.segment_rows_max=40")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -59,7 +64,7 @@ async fn fifty_kills_under_load_lose_nothing_and_fork_nothing() {
             .map(|client| tokio::spawn(load(up.url(), client, next.clone(), acknowledged.clone())))
             .collect();
         // A different moment of the work each time.
-        tokio::time::sleep(Duration::from_millis(20 + kill * 7 % 180)).await;
+        tokio::time::sleep(Duration::from_millis(20 + kill * 37 % 300)).await;
         assert_eq!(up.end("-KILL"), None);
         for client in clients {
             client.await.unwrap();
@@ -73,12 +78,21 @@ async fn fifty_kills_under_load_lose_nothing_and_fork_nothing() {
     let sealed: Vec<String> = exported
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-        .map(|event| event["event_id"].as_str().unwrap().to_owned())
+        .map(|event| event["envelope"]["event_id"].as_str().unwrap().to_owned())
         .collect();
     let distinct: BTreeSet<String> = sealed.iter().cloned().collect();
     let acknowledged = acknowledged.lock().unwrap();
     let lost: Vec<&String> = acknowledged.difference(&distinct).collect();
-    assert!(lost.is_empty(), "{} of {} acknowledged events are lost: {lost:?}", lost.len(), acknowledged.len());
+    assert!(
+        lost.is_empty(),
+        "{} of {} acknowledged events are lost: {lost:?}",
+        lost.len(),
+        acknowledged.len()
+    );
     assert_eq!(sealed.len(), distinct.len(), "a reader is shown an event twice");
-    assert!(acknowledged.len() > 1000, "{} acknowledged, {events} sealed: hardly a load", acknowledged.len());
+    assert!(
+        acknowledged.len() > 1000,
+        "{} acknowledged, {events} sealed: hardly a load",
+        acknowledged.len()
+    );
 }

@@ -5,6 +5,6 @@ mod binary;
 mod crash;
 mod hostile;
 mod import;
-mod up;
 #[cfg(feature = "services")]
 mod services;
+mod up;

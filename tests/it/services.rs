@@ -21,7 +21,8 @@ const LOOK: Duration = Duration::from_millis(250);
 const LOOKS: usize = 240;
 
 fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this through tests/stack/stack.sh"))
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run this through tests/stack/stack.sh"))
 }
 
 fn client(brokers: &str) -> ClientConfig {
@@ -65,15 +66,26 @@ fn write_garbage(brokers: &str, topic: &str) -> u64 {
     let wait = Duration::from_secs(30);
     producer.init_transactions(wait).unwrap();
     producer.begin_transaction().unwrap();
-    let headers = || OwnedHeaders::new().insert(Header { key: "null", value: None::<&[u8]> }).insert(Header { key: "empty", value: Some("") });
-    let values: [Option<&[u8]>; 6] =
-        [None, Some(b""), Some(b"garbage"), Some(b"\0\0\0\0\x07confluent"), Some(&[0xc3, 1, 9, 9, 9, 9, 9, 9, 9, 9, 0]), Some(b"{\"json\": true}")];
+    let headers = || {
+        OwnedHeaders::new()
+            .insert(Header { key: "null", value: None::<&[u8]> })
+            .insert(Header { key: "empty", value: Some("") })
+    };
+    let values: [Option<&[u8]>; 6] = [
+        None,
+        Some(b""),
+        Some(b"garbage"),
+        Some(b"\0\0\0\0\x07confluent"),
+        Some(&[0xc3, 1, 9, 9, 9, 9, 9, 9, 9, 9, 0]),
+        Some(b"{\"json\": true}"),
+    ];
     let keys: [Option<&[u8]>; 4] = [None, Some(b""), Some(b"acme/s-1"), Some(b"\xff/../x")];
     let mut count = 0;
     for key in keys {
         for value in values {
             for partition in 0..PARTITIONS {
-                let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).headers(headers());
+                let mut record =
+                    BaseRecord::<[u8], [u8]>::to(topic).partition(partition).headers(headers());
                 (record.key, record.payload) = (key, value);
                 producer.send(record).map_err(|(error, _)| error).unwrap();
                 count += 1;
@@ -89,13 +101,18 @@ async fn sealed(store: &str, rows: u64) -> Value {
     for _ in 0..LOOKS {
         let output = run(&["verify", store, "--json"]);
         let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        if report["events"].as_u64() >= Some(rows) {
-            assert_eq!((output.status.code(), &report["findings"]), (Some(0), &json!([])), "{report}");
+        let count = |name: &str| report[name].as_u64().unwrap_or_default();
+        if count("events") + count("raw") >= rows {
+            assert_eq!(
+                (output.status.code(), &report["findings"]),
+                (Some(0), &json!([])),
+                "{report}"
+            );
             return report;
         }
         tokio::time::sleep(LOOK).await;
     }
-    panic!("{store} does not hold {rows} events in time");
+    panic!("{store} does not hold {rows} rows in time");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,7 +125,17 @@ async fn what_goes_in_at_the_door_comes_out_of_the_bucket() {
     let folder = tempfile::tempdir().unwrap();
     let keys = folder.path().join("keys.toml").to_str().unwrap().to_owned();
     let key = expect(0, &["keys", "create", "--keys", &keys, "--tenant", "acme"]);
-    let ingest = ["ingest", "--kafka", &brokers, "--topic", &topic, "--keys", &keys, "--listen", "127.0.0.1:0"];
+    let ingest = [
+        "ingest",
+        "--kafka",
+        &brokers,
+        "--topic",
+        &topic,
+        "--keys",
+        &keys,
+        "--listen",
+        "127.0.0.1:0",
+    ];
     let ingest = Service::listening(&ingest);
     let sealer = ["sealer", "--kafka", &brokers, "--topic", &topic, "--store", &store];
     let sealer = [&sealer[..], &["--set", "sealer.segment_age_max_ms=300"]].concat();
@@ -118,10 +145,11 @@ async fn what_goes_in_at_the_door_comes_out_of_the_bucket() {
     let file = folder.path().join("sessions.jsonl");
     std::fs::write(&file, &lines).unwrap();
     let url = ingest.url();
-    let imported = crate::binary::chancery(&["import", "openai-chat", file.to_str().unwrap(), "--to", &url])
-        .env("CHANCERY_KEY", key.trim())
-        .output()
-        .unwrap();
+    let imported =
+        crate::binary::chancery(&["import", "openai-chat", file.to_str().unwrap(), "--to", &url])
+            .env("CHANCERY_KEY", key.trim())
+            .output()
+            .unwrap();
     assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
     let good = EVENTS * SESSIONS as u64;
     sealed(&store, good).await;
@@ -131,10 +159,11 @@ async fn what_goes_in_at_the_door_comes_out_of_the_bucket() {
     // Another sealer goes on where the chain ends, past the transaction's marker.
     let second = Service::start(&sealer);
     std::fs::write(&file, line(SESSIONS) + "\n").unwrap();
-    let imported = crate::binary::chancery(&["import", "openai-chat", file.to_str().unwrap(), "--to", &url])
-        .env("CHANCERY_KEY", key.trim())
-        .status()
-        .unwrap();
+    let imported =
+        crate::binary::chancery(&["import", "openai-chat", file.to_str().unwrap(), "--to", &url])
+            .env("CHANCERY_KEY", key.trim())
+            .status()
+            .unwrap();
     assert!(imported.success());
     sealed(&store, good + garbage + EVENTS).await;
     assert_eq!((second.end("-TERM"), ingest.end("-TERM")), (Some(0), Some(0)));

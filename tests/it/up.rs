@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::binary::{chancery, expect, verified, up};
+use crate::binary::{chancery, expect, up, verified};
 
 const SESSION: &str = r#"{"session_id":"s","messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"hello"}]}"#;
 /// The start, two messages, the end.

@@ -7,6 +7,7 @@
 #   stack.sh down DIR          stop what `up DIR` started and remove DIR
 #   stack.sh fetch             only download what is missing
 #   stack.sh python            print the python that the independent checks run with
+#   stack.sh topic NAME N      create a topic of N partitions on the running stack
 #
 # Downloads are kept in ${XDG_CACHE_HOME:-$HOME/.cache}/chancery. Nothing is kept of a run.
 # Needs Java 17, Maven, Python 3 with venv, and flock.
@@ -27,12 +28,13 @@ main() {
     'down 2') down "$2" ;;
     'fetch 1') with_lock fetch ;;
     'python 1') with_lock fetch_checks; echo "$checks/bin/python" ;;
+    'topic 3') topic "$2" "$3" ;;
     *) usage ;;
   esac
 }
 
 usage() {
-  sed -n '5,9s/^# *//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '5,10s/^# *//p' "${BASH_SOURCE[0]}" >&2
   exit 2
 }
 
@@ -64,6 +66,11 @@ down() {
   if [[ ! -e $1/env ]]; then die "$1 was not made by \`stack.sh up\`"; fi
   dir=$(cd "$1" && pwd)
   finish
+}
+
+topic() {
+  java -Xmx128m -Dlog4j2.configurationFile="$here/log4j2.xml" -cp "$kafka/*" org.apache.kafka.tools.TopicCommand \
+    --bootstrap-server "$CHANCERY_TEST_KAFKA" --create --topic "$1" --partitions "$2"
 }
 
 # --- stopping -------------------------------------------------------------------------------------
