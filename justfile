@@ -13,7 +13,7 @@ test:
 
 # End to end on a real Apache Kafka broker and a real S3 server, which are fetched, started and stopped.
 it:
-    tests/stack/stack.sh run -- cargo test --workspace --features chancery/services --test it
+    tests/stack/stack.sh run -- cargo test --workspace --features chancery/services --test it services
 
 # The vectors and the independent verifier.
 golden:

@@ -112,8 +112,9 @@ pub(crate) struct Ingest {
     /// Address for agents
     #[arg(long, default_value = "127.0.0.1:4280")]
     pub(crate) listen: SocketAddr,
-    #[command(flatten)]
-    pub(crate) who: Who,
+    /// The file of keys that agents must present
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys: PathBuf,
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }

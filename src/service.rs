@@ -29,7 +29,7 @@ pub(crate) async fn ingest(args: cli::Ingest) -> anyhow::Result<Exit> {
     })?;
     let mut signals = signal::Stop::new()?;
     let sink = ingest::Sink::kafka(&sections.kafka).map_err(failure)?;
-    let auth = auth(&args.who, args.listen)?;
+    let auth = ingest::Auth::keys(&args.keys).map_err(failure)?;
     let listener = TcpListener::bind(args.listen)
         .await
         .or_exit(Exit::Infrastructure, format!("cannot listen on {}", args.listen))?;

@@ -4,10 +4,10 @@
 # usage: tests/stack/stack.sh run -- tests/real.sh DATA     DATA holds tau-bench/gpt-4o-airline.json
 set -euo pipefail
 
-data=${1:?usage: tests/real.sh DATA}
+data=$(cd "${1:?usage: tests/real.sh DATA}" && pwd)
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=$("$root/tests/stack/stack.sh" python)
-cargo build --quiet --manifest-path "$root/Cargo.toml"
+cargo build --quiet --features services --manifest-path "$root/Cargo.toml"
 chancery=${CARGO_TARGET_DIR:-$root/target}/debug/chancery
 work=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$work"' EXIT

@@ -7,10 +7,8 @@ use schemas::{Digest, SessionKey, body_key};
 pub(crate) struct Claim {
     pub(crate) session: SessionKey,
     pub(crate) digest: Digest,
-    /// Bytes of the object.
-    pub(crate) size: u64,
-    /// SHA-256 of the object.
-    pub(crate) sha256: Digest,
+    /// Bytes and SHA-256 of the object; `None` where it was not there when the segment was sealed.
+    pub(crate) object: Option<(u64, Digest)>,
 }
 
 impl Claim {
@@ -23,8 +21,10 @@ impl Claim {
         let claim = Self {
             session: SessionKey(words.next()?.parse().ok()?),
             digest: words.next()?.parse().ok()?,
-            size: words.next()?.parse().ok()?,
-            sha256: words.next()?.parse().ok()?,
+            object: match (words.next()?, words.next()?) {
+                ("-", "-") => None,
+                (size, sha256) => Some((size.parse().ok()?, sha256.parse().ok()?)),
+            },
         };
         words.next().is_none().then_some(claim)
     }
@@ -33,8 +33,9 @@ impl Claim {
 /// Reads the text; `None` where it is not spelled as it must be or not strictly ascending.
 pub(crate) fn parse(text: &str) -> Option<Vec<Claim>> {
     let claims: Vec<Claim> = text.lines().map(Claim::parse).collect::<Option<_>>()?;
-    let spelled = |claim: &Claim| {
-        format!("{} {} {} {}\n", claim.session, claim.digest, claim.size, claim.sha256)
+    let spelled = |claim: &Claim| match claim.object {
+        Some((size, sha256)) => format!("{} {} {size} {sha256}\n", claim.session, claim.digest),
+        None => format!("{} {} - -\n", claim.session, claim.digest),
     };
     let same = claims.iter().map(spelled).collect::<String>() == text;
     let ascending = claims.is_sorted_by(|a, b| (a.session, a.digest) < (b.session, b.digest));

@@ -332,6 +332,9 @@ async fn check_claim(
     expired: bool,
 ) -> Result<Option<(String, &'static str)>, Error> {
     let key = claim.key();
+    let Some((listed, sha256)) = claim.object else {
+        return Ok(Some((key, "it was not there when its segment was sealed")));
+    };
     // These bodies may be larger than what is held in memory, and so are hashed as they come.
     let mut object = Context::new(&SHA256);
     let mut content = salt.map(|salt| {
@@ -352,7 +355,7 @@ async fn check_claim(
     Ok(match size {
         None if expired => None,
         None => Some((key, "it is gone")),
-        Some(size) if size != claim.size || object.as_ref() != claim.sha256.0 => {
+        Some(size) if size != listed || object.as_ref() != sha256.0 => {
             Some((key, "its bytes are not those that its segment lists"))
         }
         Some(_) if content.is_some_and(|digest| digest.as_ref() != claim.digest.0) => {

@@ -231,7 +231,7 @@ class Segment:
         """Each claim-checked body in `claims` once, and the object as it is told there, where it still stands."""
         told = {}
         for line in (self.claims_text or b"").decode("ascii", "replace").splitlines():
-            if not re.fullmatch(f"{HEX} {HEX} {NUMBER} {HEX}", line) or tuple(line.split()[:2]) in told:
+            if not re.fullmatch(f"{HEX} {HEX} (?:{NUMBER} {HEX}|- -)", line) or tuple(line.split()[:2]) in told:
                 self.add("segment", f"claim {line!a} is none, or a second one")
             else:
                 told[tuple(line.split()[:2])] = line.split()[2:]
@@ -240,7 +240,9 @@ class Segment:
         for claim, (size, digest) in told.items():
             key = "bodies/" + "/".join(claim)
             data = self.object(key)
-            if data is None:
+            if size == "-":
+                self.add("body", f"{key} was not there when the segment was sealed")
+            elif data is None:
                 self.absent += 1
             elif (str(len(data)), sha256(data).hex()) != (size, digest):
                 self.add("body", f"{key} is not the object that was sealed")

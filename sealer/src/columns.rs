@@ -9,24 +9,20 @@ use arrow_array::builder::{
 use arrow_array::{ArrayRef, ListArray, RecordBatch, StructArray};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::ArrowError;
-use schemas::{COLUMNS, Column, ColumnType, Event, FIRST_VIEW, TimestampType, View};
+use schemas::{COLUMNS, Column, ColumnType, FIRST_VIEW, TimestampType, View};
 
 use crate::layout::{BODY_FIELDS, SCHEMA, body_element};
 use crate::rows::{Kind, Row};
 
-/// A row and, where it is one, its event.
-type Apart<'r, 'a> = (&'r Row<'a>, Option<Event<'r>>);
-
 /// One Arrow batch of rows.
 pub(crate) fn record_batch(rows: &[Row<'_>]) -> Result<RecordBatch, ArrowError> {
-    let rows: Vec<Apart<'_, '_>> = rows.iter().map(|row| (row, row.event())).collect();
-    let mut columns = carriage(&rows)?;
-    columns.extend(views(&rows)?);
+    let mut columns = carriage(rows)?;
+    columns.extend(views(rows)?);
     RecordBatch::try_new(SCHEMA.clone(), columns)
 }
 
 /// Columns 1 to 21.
-fn carriage(rows: &[Apart<'_, '_>]) -> Result<Vec<ArrayRef>, ArrowError> {
+fn carriage(rows: &[Row<'_>]) -> Result<Vec<ArrayRef>, ArrowError> {
     let mut session_key = FixedSizeBinaryBuilder::with_capacity(rows.len(), 32);
     let mut offset = Int64Builder::with_capacity(rows.len());
     let mut timestamp = TimestampMillisecondBuilder::with_capacity(rows.len()).with_timezone("UTC");
@@ -35,7 +31,7 @@ fn carriage(rows: &[Apart<'_, '_>]) -> Result<Vec<ArrayRef>, ArrowError> {
     let mut schema = FixedSizeBinaryBuilder::with_capacity(rows.len(), 32);
     let mut raw_reason = StringBuilder::new();
     let mut raw_salt = FixedSizeBinaryBuilder::with_capacity(rows.len(), 16);
-    for (row, event) in rows {
+    for row in rows {
         let at = row.message.timestamp;
         session_key.append_value(row.session_key.0.0)?;
         offset.append_value(row.message.offset.0.cast_signed());
@@ -43,8 +39,8 @@ fn carriage(rows: &[Apart<'_, '_>]) -> Result<Vec<ArrayRef>, ArrowError> {
         timestamp_type.append_value(at.kind.code().into());
         fixed(&mut headers_salt, row.headers.as_ref().map(|(_, salt)| &salt.0))?;
         match &row.kind {
-            Kind::Event { .. } => {
-                fixed(&mut schema, event.as_ref().map(|event| &event.schema.digest.0))?;
+            Kind::Event(event) => {
+                schema.append_value(event.schema.digest.0)?;
                 raw_reason.append_null();
                 raw_salt.append_null();
             }
@@ -60,19 +56,19 @@ fn carriage(rows: &[Apart<'_, '_>]) -> Result<Vec<ArrayRef>, ArrowError> {
         Arc::new(offset.finish()),
         Arc::new(timestamp.finish()),
         Arc::new(timestamp_type.finish()),
-        bytes(rows, |(row, _)| row.message.key.as_deref()),
-        bytes(rows, |(row, _)| row.headers.as_ref().map(|(bytes, _)| bytes.as_slice())),
+        bytes(rows, |row| row.message.key.as_deref()),
+        bytes(rows, |row| row.headers.as_ref().map(|(bytes, _)| bytes.as_slice())),
         Arc::new(headers_salt.finish()),
         Arc::new(schema.finish()),
-        bytes(rows, |(_, event)| event.as_ref().map(|event| event.frame)),
-        bytes(rows, |(_, event)| event.as_ref().map(|event| event.envelope_bytes)),
-        bytes(rows, |(_, event)| event.as_ref().and_then(|event| event.signature)),
-        bytes(rows, |(_, event)| event.as_ref().and_then(|event| event.admission)),
+        bytes(rows, |row| row.event().map(|event| event.frame)),
+        bytes(rows, |row| row.event().map(|event| event.envelope_bytes)),
+        bytes(rows, |row| row.event().and_then(|event| event.signature)),
+        bytes(rows, |row| row.event().and_then(|event| event.admission)),
         bodies(rows)?,
         Arc::new(raw_reason.finish()),
         Arc::new(raw_salt.finish()),
-        bytes(rows, |(row, _)| match row.kind {
-            Kind::Event { .. } => None,
+        bytes(rows, |row| match row.kind {
+            Kind::Event(_) => None,
             Kind::Raw { .. } => row.message.value.as_deref(),
         }),
     ])
@@ -92,19 +88,16 @@ fn fixed<const N: usize>(
 }
 
 /// A binary column, allocated once at its exact size.
-fn bytes<'r, 'a>(
-    rows: &'r [Apart<'r, 'a>],
-    value: impl Fn(&'r Apart<'r, 'a>) -> Option<&'r [u8]>,
-) -> ArrayRef {
+fn bytes<'r, 'a>(rows: &'r [Row<'a>], value: impl Fn(&'r Row<'a>) -> Option<&'r [u8]>) -> ArrayRef {
     let length = rows.iter().filter_map(&value).map(<[u8]>::len).sum();
     let mut builder = BinaryBuilder::with_capacity(rows.len(), length);
     rows.iter().for_each(|row| builder.append_option(value(row)));
     Arc::new(builder.finish())
 }
 
-fn bodies(rows: &[Apart<'_, '_>]) -> Result<ArrayRef, ArrowError> {
-    fn of<'r>((_, event): &'r Apart<'_, 'r>) -> &'r [schemas::Body<'r>] {
-        event.as_ref().map_or(&[], |event| event.bodies.as_slice())
+fn bodies(rows: &[Row<'_>]) -> Result<ArrayRef, ArrowError> {
+    fn of<'r, 'a>(row: &'r Row<'a>) -> &'r [schemas::Body<'a>] {
+        row.event().map_or(&[], |event| event.bodies.as_slice())
     }
     let all = || rows.iter().flat_map(of);
     let count = all().count();
@@ -131,20 +124,25 @@ fn bodies(rows: &[Apart<'_, '_>]) -> Result<ArrayRef, ArrowError> {
     Ok(Arc::new(ListArray::try_new(Arc::new(body_element()), offsets, Arc::new(items), None)?))
 }
 
-/// A view column under construction.
-enum ViewBuilder {
+/// A view column under construction. Most views are null in most rows, so nulls are appended in runs.
+struct ViewBuilder {
+    values: Values,
+    nulls: usize,
+}
+
+enum Values {
     Text(StringBuilder),
     Long(Int64Builder),
     Micros(TimestampMicrosecondBuilder),
     Fixed(FixedSizeBinaryBuilder),
 }
 
-fn views(rows: &[Apart<'_, '_>]) -> Result<Vec<ArrayRef>, ArrowError> {
+fn views(rows: &[Row<'_>]) -> Result<Vec<ArrayRef>, ArrowError> {
     let columns = COLUMNS.iter().skip(FIRST_VIEW);
     let mut builders: Vec<ViewBuilder> =
         columns.map(|column| ViewBuilder::new(column, rows.len())).collect();
-    for (_, event) in rows {
-        let values = event.as_ref().map(|event| event.envelope.views());
+    for row in rows {
+        let values = row.event().map(|event| event.envelope.views());
         for (index, builder) in builders.iter_mut().enumerate() {
             let value = values.as_ref().and_then(|values| values.get(index)).copied();
             builder.append(value.unwrap_or(View::Null))?;
@@ -155,38 +153,57 @@ fn views(rows: &[Apart<'_, '_>]) -> Result<Vec<ArrayRef>, ArrowError> {
 
 impl ViewBuilder {
     fn new(column: &Column, rows: usize) -> Self {
-        match column.kind {
+        let values = match column.kind {
             ColumnType::Fixed(bytes) => {
-                Self::Fixed(FixedSizeBinaryBuilder::with_capacity(rows, bytes))
+                Values::Fixed(FixedSizeBinaryBuilder::with_capacity(rows, bytes))
             }
-            ColumnType::Micros => {
-                Self::Micros(TimestampMicrosecondBuilder::with_capacity(rows).with_timezone("UTC"))
-            }
-            ColumnType::Long => Self::Long(Int64Builder::with_capacity(rows)),
-            _ => Self::Text(StringBuilder::new()),
-        }
+            ColumnType::Micros => Values::Micros(
+                TimestampMicrosecondBuilder::with_capacity(rows).with_timezone("UTC"),
+            ),
+            ColumnType::Long => Values::Long(Int64Builder::with_capacity(rows)),
+            _ => Values::Text(StringBuilder::new()),
+        };
+        Self { values, nulls: 0 }
     }
 
     fn append(&mut self, value: View<'_>) -> Result<(), ArrowError> {
-        match (self, value) {
-            (Self::Text(builder), View::Text(text)) => builder.append_value(text),
-            (Self::Long(builder), View::Long(number)) => builder.append_value(number),
-            (Self::Micros(builder), View::Long(number)) => builder.append_value(number),
-            (Self::Fixed(builder), View::Fixed(bytes)) => builder.append_value(bytes)?,
-            (Self::Text(builder), _) => builder.append_null(),
-            (Self::Long(builder), _) => builder.append_null(),
-            (Self::Micros(builder), _) => builder.append_null(),
-            (Self::Fixed(builder), _) => builder.append_null(),
+        if value == View::Null {
+            self.nulls += 1;
+            return Ok(());
+        }
+        self.append_nulls();
+        match (&mut self.values, value) {
+            (Values::Text(builder), View::Text(text)) => builder.append_value(text),
+            (Values::Long(builder), View::Long(number)) => builder.append_value(number),
+            (Values::Micros(builder), View::Long(number)) => builder.append_value(number),
+            (Values::Fixed(builder), View::Fixed(bytes)) => builder.append_value(bytes)?,
+            // The table of columns and the list of views are one file and in one order.
+            _ => {
+                return Err(ArrowError::SchemaError(
+                    "a view is of another type than its column".to_owned(),
+                ));
+            }
         }
         Ok(())
     }
 
-    fn finish(self) -> ArrayRef {
-        match self {
-            Self::Text(mut builder) => Arc::new(builder.finish()),
-            Self::Long(mut builder) => Arc::new(builder.finish()),
-            Self::Micros(mut builder) => Arc::new(builder.finish()),
-            Self::Fixed(mut builder) => Arc::new(builder.finish()),
+    fn append_nulls(&mut self) {
+        match &mut self.values {
+            Values::Text(builder) => builder.append_nulls(self.nulls),
+            Values::Long(builder) => builder.append_nulls(self.nulls),
+            Values::Micros(builder) => builder.append_nulls(self.nulls),
+            Values::Fixed(builder) => builder.append_nulls(self.nulls),
+        }
+        self.nulls = 0;
+    }
+
+    fn finish(mut self) -> ArrayRef {
+        self.append_nulls();
+        match self.values {
+            Values::Text(mut builder) => Arc::new(builder.finish()),
+            Values::Long(mut builder) => Arc::new(builder.finish()),
+            Values::Micros(mut builder) => Arc::new(builder.finish()),
+            Values::Fixed(mut builder) => Arc::new(builder.finish()),
         }
     }
 }

@@ -14,10 +14,12 @@ use arrow_array::{
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use schemas::{
-    Body, Carriage, Digest, Enc, EnrolledRecord, Gaps, Message, Offset, Place, Published, Reason,
-    Salt, SegmentRecord, SessionKey, Timestamp, TimestampType, leaf, raw_digest, read,
+    Body, Carriage, Counted, Digest, Enc, EnrolledRecord, Gaps, Message, Offset, Place, Published,
+    Reason, Salt, SegmentRecord, SessionKey, Timestamp, TimestampType, leaf, raw_digest, read,
     read_rebuilt, row_digest, write_value,
 };
+
+use crate::claims::Claims;
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1024;
@@ -54,8 +56,8 @@ pub struct Stored<'a> {
 }
 
 impl Stored<'_> {
-    /// Recomputes the leaf from the message alone.
-    fn leaf(&self, place: Place) -> Result<Digest, NotASegment> {
+    /// Recomputes the leaf from the message alone, and notes the claims it makes.
+    fn leaf(&self, place: Place, claims: &mut Claims) -> Result<Digest, NotASegment> {
         let headers_digest = match (self.headers, self.headers_salt) {
             (None, None) => Digest::ZERO,
             (Some(headers), Some(salt)) => schemas::headers_digest(&salt, headers),
@@ -67,7 +69,10 @@ impl Stored<'_> {
         let found =
             if self.raw.is_some() { read(message, place) } else { read_rebuilt(message, place) };
         let (session, event, carriage) = match (found, self.raw) {
-            (Ok(event), None) => (event.session_key, event.event_digest, carriage.of_event(&event)),
+            (Ok(event), None) => {
+                claims.name(&event);
+                (event.session_key, event.event_digest, carriage.of_event(&event))
+            }
             (Err(malformed), Some((reason, salt))) if malformed.reason == reason => {
                 (malformed.session_key, raw_digest(&salt, message.value), carriage.of_raw(reason))
             }
@@ -80,6 +85,17 @@ impl Stored<'_> {
     }
 }
 
+/// What a segment says of itself besides its rows.
+#[derive(Debug)]
+pub struct Footer {
+    /// Its record.
+    pub record: SegmentRecord,
+    /// Offsets without a row.
+    pub gaps: Gaps,
+    /// Its text of claims.
+    pub claims: Option<String>,
+}
+
 /// Decodes a segment, hashes every row again, and returns its record.
 ///
 /// # Errors
@@ -88,7 +104,8 @@ pub fn check(bytes: &Bytes, place: Place) -> Result<SegmentRecord, NotASegment> 
     let mut leaves = Vec::new();
     let mut last = None;
     let mut times: Option<(i64, i64)> = None;
-    let (record, gaps) = visit(bytes, |stored| {
+    let mut claims = Claims::default();
+    let Footer { record, gaps, claims: listed } = visit(bytes, |stored| {
         let at = Some((stored.session_key, stored.message.offset));
         if last >= at {
             return Err(Rule("rows are not in order"));
@@ -99,7 +116,7 @@ pub fn check(bytes: &Bytes, place: Place) -> Result<SegmentRecord, NotASegment> 
             let (least, greatest) = times.unwrap_or((time.millis, time.millis));
             times = Some((least.min(time.millis), greatest.max(time.millis)));
         }
-        leaves.push(stored.leaf(place)?);
+        leaves.push(stored.leaf(place, &mut claims)?);
         Ok(())
     })?;
     let rows = u64::try_from(leaves.len()).unwrap_or(u64::MAX);
@@ -109,6 +126,11 @@ pub fn check(bytes: &Bytes, place: Place) -> Result<SegmentRecord, NotASegment> 
     }
     if rows.checked_add(gaps.offsets()) != record.next.0.checked_sub(record.start.0) {
         return Err(Rule("rows and gaps do not make up the offsets"));
+    }
+    if !claims.are_listed_in(listed.as_deref())
+        || record.claims != Counted::of("claims", listed.as_deref())
+    {
+        return Err(Rule("its claims are not those of its rows"));
     }
     if (record.time_min, record.time_max) != (times.map(|t| t.0), times.map(|t| t.1)) {
         return Err(Rule("the time range is not the record's"));
@@ -130,7 +152,7 @@ pub(crate) fn enrolled(segment: SegmentRecord, key: String, bytes: &[u8]) -> Enr
 pub fn visit(
     bytes: &Bytes,
     mut row: impl FnMut(&Stored<'_>) -> Result<(), NotASegment>,
-) -> Result<(SegmentRecord, Gaps), NotASegment> {
+) -> Result<Footer, NotASegment> {
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes.clone(), options)?;
     let metadata = builder.metadata().file_metadata().key_value_metadata();
@@ -145,6 +167,7 @@ pub fn visit(
         None => Gaps::default(),
         Some(text) => Gaps::parse(text).ok_or(Rule("its gaps do not parse"))?,
     };
+    let claims = footer.get("chancery.claims").map(|text| (*text).to_owned());
     let mut value = Vec::new();
     for batch in builder.with_batch_size(BATCH_ROWS).build()? {
         let batch = batch?;
@@ -153,7 +176,7 @@ pub fn visit(
             row(&columns.stored(index, &mut value)?)?;
         }
     }
-    Ok((record, gaps))
+    Ok(Footer { record, gaps, claims })
 }
 
 /// The columns that a message is put together from.

@@ -2,16 +2,19 @@
 
 use bytes::Bytes;
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use schemas::{Counted, Digest, EnrolledRecord, Place, Published, SegmentRecord};
 
 use crate::batch::Batch;
 use crate::chain::Head;
+use crate::claims::Claims;
 use crate::columns::record_batch;
 use crate::decode;
 use crate::error::Error;
 use crate::layout::{PAGE_BYTES_MAX, SCHEMA, properties};
-use crate::rows::{Kind, Row, rows};
+use crate::message::Message;
+use crate::rows::{Row, row, sorted};
 
 /// Rows given to the Parquet writer at a time; with the bytes of a page it bounds the copy in Arrow columns, and how far a
 /// page may grow past its limit.
@@ -37,7 +40,8 @@ pub struct Encoded {
 
 /// Encodes a batch as the segment after `head`, decodes the result and hashes it again.
 ///
-/// `seed` must be random and used once: the salts of headers and raw values come from it.
+/// `seed` must be random and used once: the salts of headers and raw values come from it. `claims` is what is known of
+/// claim-checked bodies; `None` comes back where the batch names some that nobody has looked for, which are added to it.
 ///
 /// # Errors
 /// The Parquet library failed, or what it wrote does not read back as what went in.
@@ -46,93 +50,125 @@ pub fn encode(
     head: &Head,
     terms: &Terms,
     seed: &[u8; 32],
-) -> Result<Encoded, Error> {
+    claims: &mut Claims,
+) -> Result<Option<Encoded>, Error> {
     let failed =
         |why: String| Error::Encode { partition: head.chain.partition, start: batch.start(), why };
     let place = Place { partition: head.chain.partition, partitions: head.chain.partitions };
-    let rows = rows(batch, place, seed);
-    let record = record(batch, head, terms, &rows);
-    let bytes = Bytes::from(
-        write(&rows, footer(batch, &rows, &record)).map_err(|e| failed(e.to_string()))?,
-    );
+    let written = write(batch, place, seed, claims).map_err(|error| failed(error.to_string()))?;
+    if !claims.unknown().is_empty() {
+        return Ok(None);
+    }
+    let record = record(batch, head, terms, &written.leaves, claims);
+    let bytes = finish(written, footer(batch, &record, claims))
+        .map_err(|error| failed(error.to_string()))?;
     let checked = decode::check(&bytes, place).map_err(|why| failed(why.to_string()))?;
     if checked != record {
         return Err(failed("what was written does not read back as what went in".to_owned()));
     }
     let key = head.segment_key().to_string();
-    Ok(Encoded { record: decode::enrolled(record, key, &bytes), bytes })
+    Ok(Some(Encoded { record: decode::enrolled(record, key, &bytes), bytes }))
 }
 
-fn record(batch: &Batch, head: &Head, terms: &Terms, rows: &[Row<'_>]) -> SegmentRecord {
-    let leaves: Vec<Digest> = rows.iter().map(|row| row.leaf).collect();
+/// A segment that lacks its footer.
+struct Written {
+    writer: ArrowWriter<Vec<u8>>,
+    leaves: Vec<Digest>,
+    schemas: Vec<Digest>,
+}
+
+/// Takes each message apart once, in the order of rows, and writes it.
+fn write(
+    batch: &Batch,
+    place: Place,
+    seed: &[u8; 32],
+    claims: &mut Claims,
+) -> Result<Written, ParquetError> {
+    let options =
+        ArrowWriterOptions::new().with_properties(properties()).with_skip_arrow_metadata(true);
+    // Sorted rows compress to a quarter or better; growing the output would copy it again and again.
+    let output = Vec::with_capacity(batch.bytes() / 4);
+    let writer = ArrowWriter::try_new_with_options(output, SCHEMA.clone(), options)?;
+    let leaves = Vec::with_capacity(batch.messages().len());
+    let mut written = Written { writer, leaves, schemas: Vec::new() };
+    let sorted = sorted(batch);
+    let mut rest = sorted.as_slice();
+    while !rest.is_empty() {
+        let (chunk, after) = rest.split_at(chunk_rows(rest));
+        let rows: Vec<Row<'_>> = chunk.iter().map(|message| row(message, place, seed)).collect();
+        for row in &rows {
+            written.leaves.push(row.leaf);
+            if let Some(event) = row.event() {
+                claims.name(event);
+                if !written.schemas.contains(&event.schema.digest) {
+                    written.schemas.push(event.schema.digest);
+                }
+            }
+        }
+        written.writer.write(&record_batch(&rows)?)?;
+        rest = after;
+    }
+    Ok(written)
+}
+
+fn finish(mut written: Written, footer: Vec<KeyValue>) -> Result<Bytes, ParquetError> {
+    written.schemas.sort_unstable();
+    let texts = written.schemas.iter().filter_map(Published::of_digest);
+    let schemas = texts.map(|schema| {
+        KeyValue::new(format!("chancery.schema.{}", schema.digest), schema.text.to_owned())
+    });
+    for pair in footer.into_iter().chain(schemas) {
+        written.writer.append_key_value_metadata(pair);
+    }
+    written.writer.into_inner().map(Bytes::from)
+}
+
+fn record(
+    batch: &Batch,
+    head: &Head,
+    terms: &Terms,
+    leaves: &[Digest],
+    claims: &Claims,
+) -> SegmentRecord {
     let times = || {
-        let timed = rows.iter().map(|row| row.message.timestamp);
+        let timed = batch.messages().iter().map(|message| message.timestamp);
         timed.filter(|time| time.kind != schemas::TimestampType::None).map(|time| time.millis)
     };
-    let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+    let count = u64::try_from(leaves.len()).unwrap_or(u64::MAX);
     SegmentRecord {
         chain: head.chain.clone(),
         start: batch.start(),
         next: batch.next(),
         rows: count,
         gaps: batch.gaps().summary(),
-        claims: Counted::default(),
+        claims: Counted::of("claims", claims.to_text().as_deref()),
         leader_epochs: None,
         time_min: times().min(),
         time_max: times().max(),
         retention_class: terms.retention_class.clone(),
         lock: None,
         retain_until: None,
-        root: schemas::root(&leaves),
+        root: schemas::root(leaves),
         total: head.total.saturating_add(count),
         writer: terms.writer.clone(),
         prev: head.prev,
     }
 }
 
-fn footer(batch: &Batch, rows: &[Row<'_>], record: &SegmentRecord) -> Vec<KeyValue> {
-    let mut footer = vec![KeyValue::new("chancery.record".to_owned(), record.to_string())];
-    footer
-        .extend(batch.gaps().to_text().map(|text| KeyValue::new("chancery.gaps".to_owned(), text)));
-    let mut used: Vec<Digest> = Vec::new();
-    for row in rows {
-        if let Kind::Event { schema, .. } = row.kind
-            && !used.contains(&schema)
-        {
-            used.push(schema);
-        }
-    }
-    used.sort_unstable();
-    let texts = used.iter().filter_map(Published::of_digest);
-    footer.extend(texts.map(|schema| {
-        KeyValue::new(format!("chancery.schema.{}", schema.digest), schema.text.to_owned())
-    }));
+fn footer(batch: &Batch, record: &SegmentRecord, claims: &Claims) -> Vec<KeyValue> {
+    let pair = |key: &str, text| KeyValue::new(key.to_owned(), text);
+    let mut footer = vec![pair("chancery.record", record.to_string())];
+    footer.extend(batch.gaps().to_text().map(|text| pair("chancery.gaps", text)));
+    footer.extend(claims.to_text().map(|text| pair("chancery.claims", text)));
     footer
 }
 
-fn write(
-    rows: &[Row<'_>],
-    footer: Vec<KeyValue>,
-) -> Result<Vec<u8>, parquet::errors::ParquetError> {
-    let options = ArrowWriterOptions::new()
-        .with_properties(properties(footer))
-        .with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), SCHEMA.clone(), options)?;
-    let mut rest = rows;
-    while !rest.is_empty() {
-        let (chunk, after) = rest.split_at(chunk_rows(rest));
-        writer.write(&record_batch(chunk)?)?;
-        rest = after;
-    }
-    writer.into_inner()
-}
-
-/// How many of `rows` make the next chunk: at least one.
-fn chunk_rows(rows: &[Row<'_>]) -> usize {
+/// How many of `messages` make the next chunk: at least one.
+fn chunk_rows(messages: &[&Message]) -> usize {
     let mut bytes = 0_usize;
-    let fitting = rows.iter().take(CHUNK_ROWS).take_while(|row| {
-        bytes += row.message.bytes();
+    let fitting = messages.iter().take(CHUNK_ROWS).take_while(|message| {
+        bytes += message.bytes();
         bytes <= PAGE_BYTES_MAX
     });
-    fitting.count().clamp(1, rows.len())
+    fitting.count().clamp(1, messages.len())
 }

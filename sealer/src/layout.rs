@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use schemas::{COLUMNS, Column, ColumnType};
@@ -50,8 +50,8 @@ fn field_id(id: i32) -> HashMap<String, String> {
     HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string())])
 }
 
-/// How a segment with this footer is written.
-pub(crate) fn properties(footer: Vec<KeyValue>) -> WriterProperties {
+/// How a segment is written.
+pub(crate) fn properties() -> WriterProperties {
     let zstd = Compression::ZSTD(ZstdLevel::default());
     let ascending =
         |column_idx| SortingColumn { column_idx, descending: false, nulls_first: false };
@@ -64,8 +64,7 @@ pub(crate) fn properties(footer: Vec<KeyValue>) -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::None)
         .set_statistics_truncate_length(None)
         .set_column_index_truncate_length(None)
-        .set_sorting_columns(Some(vec![ascending(0), ascending(1)]))
-        .set_key_value_metadata(Some(footer));
+        .set_sorting_columns(Some(vec![ascending(0), ascending(1)]));
     for column in &COLUMNS {
         let path = ColumnPath::from(column.name);
         if column.stat {

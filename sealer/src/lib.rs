@@ -6,6 +6,7 @@
 
 mod batch;
 mod chain;
+mod claims;
 mod clock;
 mod columns;
 mod config;
@@ -25,8 +26,9 @@ mod store;
 
 pub use batch::{Batch, Cut, Rewound};
 pub use chain::Head;
+pub use claims::{Claims, Found};
 pub use config::Config;
-pub use decode::{NotASegment, Stored, check, visit};
+pub use decode::{Footer, NotASegment, Stored, check, visit};
 pub use encode::{Encoded, Terms, encode};
 pub use error::{Error, ErrorKind};
 pub use head::{Origin, find};

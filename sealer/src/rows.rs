@@ -1,8 +1,10 @@
-//! CORE: a batch's messages as rows: classified, hashed and sorted.
+//! CORE: a batch's messages as rows: sorted, classified and hashed.
+
+use std::collections::HashMap;
 
 use schemas::{
-    Carriage, Digest, Event, Hasher, Malformed, Place, Reason, Salt, SessionKey, leaf, raw_digest,
-    read, row_digest,
+    Carriage, Digest, Event, Hasher, KafkaKey, Malformed, Place, Reason, Salt, SessionKey, leaf,
+    raw_digest, read, row_digest,
 };
 
 use crate::batch::Batch;
@@ -10,8 +12,8 @@ use crate::message::Message;
 
 /// What a message is.
 #[derive(Debug)]
-pub(crate) enum Kind {
-    Event { digest: Digest, schema: Digest },
+pub(crate) enum Kind<'a> {
+    Event(Box<Event<'a>>),
     Raw { reason: Reason, salt: Salt },
 }
 
@@ -21,33 +23,44 @@ pub(crate) struct Row<'a> {
     pub(crate) message: &'a Message,
     pub(crate) session_key: SessionKey,
     pub(crate) leaf: Digest,
-    pub(crate) kind: Kind,
+    pub(crate) kind: Kind<'a>,
     /// Headers as stored, and their salt.
     pub(crate) headers: Option<(Vec<u8>, Salt)>,
 }
 
 impl<'a> Row<'a> {
-    /// The event, taken apart again: all of a batch's at once would be several times the batch.
-    pub(crate) fn event(&self) -> Option<Event<'a>> {
-        match self.kind {
-            Kind::Event { digest, .. } => {
-                Event::known(self.message.value.as_deref()?, self.session_key, digest)
-            }
+    /// The event, where it is one.
+    pub(crate) fn event(&self) -> Option<&Event<'a>> {
+        match &self.kind {
+            Kind::Event(event) => Some(event),
             Kind::Raw { .. } => None,
         }
     }
 }
 
-/// The rows of a batch, sorted by session and offset. `seed` is random and forgotten after use: salts of headers and raw
-/// values are drawn from it.
-pub(crate) fn rows<'a>(batch: &'a Batch, place: Place, seed: &[u8; 32]) -> Vec<Row<'a>> {
-    let mut rows: Vec<Row<'a>> =
-        batch.messages().iter().map(|message| row(message, place, seed)).collect();
-    rows.sort_unstable_by_key(|row| (row.session_key, row.message.offset));
-    rows
+/// The messages of a batch in the order of its rows: by session and offset. The session is the Kafka key's, so nothing has to
+/// be taken apart for this.
+pub(crate) fn sorted(batch: &Batch) -> Vec<&Message> {
+    let mut keys: HashMap<Option<&[u8]>, SessionKey> = HashMap::new();
+    let session_key = |key: Option<&'_ [u8]>| -> SessionKey {
+        key.and_then(|key| KafkaKey::parse(key).ok())
+            .map_or(SessionKey::NONE, |key| key.session_key())
+    };
+    let mut messages: Vec<(SessionKey, &Message)> = batch
+        .messages()
+        .iter()
+        .map(|message| {
+            let key = message.key.as_deref();
+            (*keys.entry(key).or_insert_with(|| session_key(key)), message)
+        })
+        .collect();
+    messages.sort_unstable_by_key(|(session, message)| (*session, message.offset));
+    messages.into_iter().map(|(_, message)| message).collect()
 }
 
-fn row<'a>(message: &'a Message, place: Place, seed: &[u8; 32]) -> Row<'a> {
+/// Takes a message apart and hashes it. `seed` is random and forgotten after use: salts of headers and raw values are drawn
+/// from it.
+pub(crate) fn row<'a>(message: &'a Message, place: Place, seed: &[u8; 32]) -> Row<'a> {
     let headers = message.headers_bytes().map(|bytes| (bytes, salt(seed, message, 0)));
     let headers_digest = match &headers {
         None => Digest::ZERO,
@@ -57,9 +70,8 @@ fn row<'a>(message: &'a Message, place: Place, seed: &[u8; 32]) -> Row<'a> {
         Carriage { timestamp: message.timestamp, key: message.key.as_deref(), headers_digest };
     let (session_key, event, carriage, kind) = match read(&message.as_read(), place) {
         Ok(event) => {
-            let carriage = carriage.of_event(&event);
-            let kind = Kind::Event { digest: event.event_digest, schema: event.schema.digest };
-            (event.session_key, event.event_digest, carriage, kind)
+            let (session, digest) = (event.session_key, event.event_digest);
+            (session, digest, carriage.of_event(&event), Kind::Event(Box::new(event)))
         }
         Err(Malformed { reason, session_key, .. }) => {
             let salt = salt(seed, message, 1);

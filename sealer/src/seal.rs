@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use schemas::Digest;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::batch::Batch;
 use crate::chain::Head;
+use crate::claims::Claims;
 use crate::decode;
 use crate::encode::{Encoded, Terms, encode};
 use crate::error::{Error, ErrorKind};
@@ -51,16 +53,19 @@ impl Sealing {
         mut batch: Batch,
         seed: [u8; 32],
     ) -> Result<Sealed, Error> {
-        let (mut bytes, mut adopted) = (0, false);
+        let (mut bytes, mut adopted, mut known) = (0, false, Claims::default());
         while !batch.is_empty() {
-            let (terms, at) = (self.terms.clone(), head.clone());
+            let (terms, at, mut claims) = (self.terms.clone(), head.clone(), known);
             let encoding = tokio::task::spawn_blocking(move || {
-                let encoded = encode(&batch, &at, &terms, &seed);
-                (batch, encoded)
+                let encoded = encode(&batch, &at, &terms, &seed, &mut claims);
+                (batch, claims, encoded)
             });
-            let (encoded_batch, encoded) = encoding.await.map_err(Error::Task)?;
-            batch = encoded_batch;
-            let Encoded { bytes: object, record } = encoded?;
+            let encoded;
+            (batch, known, encoded) = encoding.await.map_err(Error::Task)?;
+            let Some(Encoded { bytes: object, record }) = encoded? else {
+                self.look_for(&mut known).await?;
+                continue;
+            };
             // A crash before this PUT leaves nothing; the source still has the messages.
             let won = self.put(&record.key, &object, &head, &batch).await?;
             // A crash here leaves a segment without its record and the source ahead of nothing: start-up adopts the
@@ -73,6 +78,7 @@ impl Sealing {
             head = head.after(&record).map_err(|why| self.origin.wrong(&record.key, why))?;
             self.source.forget(&self.origin, head.next).await;
             batch.adopt(head.next);
+            known = Claims::default();
             bytes += if ours { record.size } else { 0 };
             adopted |= !ours;
             info!(
@@ -82,6 +88,23 @@ impl Sealing {
             );
         }
         Ok(Sealed { head, bytes, adopted })
+    }
+
+    /// Looks for the objects that nobody has looked for. One that is absent stays so in the record: an event that names it
+    /// must not hold up those behind it.
+    async fn look_for(&self, claims: &mut Claims) -> Result<(), Error> {
+        for (session, digest) in claims.unknown() {
+            let key = schemas::body_key(&session, &digest);
+            let found = self.patiently("look for", &key, || self.store.get(&key)).await?;
+            if found.is_none() {
+                warn!(partition = %self.origin.partition, %key, "a claim-checked body is not in the store");
+            }
+            claims.learn(
+                (session, digest),
+                found.map(|bytes| (wide(bytes.len()), Digest::of(&bytes))),
+            );
+        }
+        Ok(())
     }
 
     /// Puts a segment. `Some` is the record of another sealer's segment that took the key and continues the chain.
@@ -122,7 +145,7 @@ impl Sealing {
     /// A segment that another sealer wrote must hold what the source holds, as far as this batch reaches.
     fn compare(&self, key: &str, found: &Bytes, batch: &Batch) -> Result<(), Error> {
         let mut equal = 0_usize;
-        let (record, _) = decode::visit(found, |stored| {
+        let footer = decode::visit(found, |stored| {
             if stored.message.offset >= batch.next() {
                 return Ok(());
             }
@@ -139,7 +162,7 @@ impl Sealing {
             Ok(())
         })
         .map_err(|why| self.origin.wrong(key, why.to_string()))?;
-        let sealed = |message: &&Message| message.offset < record.next;
+        let sealed = |message: &&Message| message.offset < footer.record.next;
         if equal != batch.messages().iter().filter(sealed).count() {
             return Err(self.origin.wrong(key, "it lacks a message that the source holds"));
         }
@@ -171,6 +194,10 @@ impl Sealing {
             wait = (wait * 2).min(self.retry_wait_max_ms);
         }
     }
+}
+
+fn wide(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 fn same(ours: &Message, stored: &decode::Stored<'_>) -> bool {

@@ -225,6 +225,40 @@ async fn a_log_that_begins_after_the_chain_ends_is_a_loss_and_said_so() {
     assert!(matches!(lost, Error::Lost { .. }), "{lost}");
 }
 
+/// One claim-checked body is in the store, the other is not: both are listed, and neither holds up what lies behind.
+#[tokio::test]
+async fn claim_checked_bodies_are_listed_as_they_were_found() {
+    let machine = Machine::new();
+    let (key, _) = event("a", 1);
+    let session = KafkaKey::parse(key.as_deref().unwrap()).unwrap().session_key();
+    let claim = |content: &[u8]| {
+        let salt = Salt([9; 16]);
+        let digest = body_digest(&salt, content);
+        let mut envelope = Envelope::blank();
+        (envelope.tenant, envelope.session_id) = ("acme".into(), "a".into());
+        envelope.kind = "user.message".into();
+        let size = content.len().try_into().unwrap();
+        let (role, kind, media_type) = ("user".into(), "text".into(), "text/plain".into());
+        envelope.contents.push(Content { role, kind, media_type, size, digest });
+        let body = schemas::Body { digest, salt: Some(salt), data: None, enc: None };
+        (digest, encode_value(&Published::LATEST, &envelope.to_bytes(), None, None, &[body]))
+    };
+    let ((there, first), (absent, second)) = (claim(b"kept apart"), claim(b"never sent"));
+    let object = Bytes::from_static(b"kept apart");
+    machine.store().create(&schemas::body_key(&session, &there), object.clone()).await.unwrap();
+    machine.append(vec![(key.clone(), first), (key, second), event("a", 3)]);
+    machine.seal(config(1000)).await.unwrap();
+    let segments = machine.segments().await;
+    let footer = sealer::visit(&segments.first().unwrap().1, |_| Ok(())).unwrap();
+    let mut lines = vec![
+        format!("{session} {there} 10 {}\n", schemas::Digest::of(&object)),
+        format!("{session} {absent} - -\n"),
+    ];
+    lines.sort();
+    assert_eq!(footer.claims, Some(lines.concat()));
+    assert_eq!((footer.record.rows, footer.record.claims.count), (3, 2));
+}
+
 #[tokio::test]
 async fn a_local_create_takes_a_key_once() {
     let machine = Machine::new();

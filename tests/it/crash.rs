@@ -32,7 +32,7 @@ async fn load(url: String, client: u64, next: Arc<AtomicU64>, acknowledged: Ackn
             })
         };
         let body = serde_json::Value::from(ids.iter().map(event).collect::<Vec<_>>()).to_string();
-        for _ in 0..if number % 4 == 0 { 2 } else { 1 } {
+        for _ in 0..if number.is_multiple_of(4) { 2 } else { 1 } {
             let sent = http
                 .post(format!("{url}/v1/events"))
                 .header("content-type", "application/json")

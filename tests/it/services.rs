@@ -1,4 +1,5 @@
 //! The pipeline on a real Kafka broker and a real S3 server, which `tests/stack/stack.sh` starts and names in the environment.
+#![expect(clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

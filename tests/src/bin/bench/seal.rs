@@ -1,7 +1,8 @@
 //! One thread seals batches in memory, beside the roofline over the same rows.
 
+use anyhow::Context as _;
 use schemas::{Chain, Epoch, EpochOpening, Framing, Offset, Partition, Place, Seconds};
-use sealer::{Batch, Head, Terms, encode};
+use sealer::{Batch, Claims, Head, Terms, encode};
 
 use crate::batches::{Messages, next_batch};
 use crate::clock::{Of, Spent, timed};
@@ -126,8 +127,9 @@ fn measure(corpus: &Corpus, copies: usize, form: Form) -> anyhow::Result<Vec<Mea
 
 fn once(batch: &Batch, head: &Head) -> anyhow::Result<(Measured, Head)> {
     let terms = Terms { retention_class: "standard".to_owned(), writer: "bench".to_owned() };
-    let (encoded, sealer) = timed(Of::Thread, || encode(batch, head, &terms, &[7; 32]))?;
-    let encoded = encoded?;
+    let (encoded, sealer) =
+        timed(Of::Thread, || encode(batch, head, &terms, &[7; 32], &mut Claims::default()))?;
+    let encoded = encoded?.context("the traffic has claim-checked bodies")?;
     let place = PLACE;
     let (read, reading) = timed(Of::Thread, || {
         let mut read =
