@@ -250,7 +250,7 @@ async fn claim_checked_bodies_are_listed_as_they_were_found() {
     machine.seal(config(1000)).await.unwrap();
     let segments = machine.segments().await;
     let footer = sealer::visit(&segments.first().unwrap().1, |_| Ok(())).unwrap();
-    let mut lines = vec![
+    let mut lines = [
         format!("{session} {there} 10 {}\n", schemas::Digest::of(&object)),
         format!("{session} {absent} - -\n"),
     ];
