@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The independent side of the format: the vectors are what their script writes, the verifier accepts them, and finds tampering.
-# usage: tests/checks.sh PYTHON    (a Python with pyarrow and fastavro)
+# usage: tests/checks.sh PYTHON    (a Python with pyarrow, fastavro and duckdb)
 set -euo pipefail
 
 python=${1:?usage: tests/checks.sh PYTHON}
@@ -24,6 +24,17 @@ fi
 
 "$python" "$schemas/verify/verify.py" "$golden/store" "$golden/store-epochs"
 "$python" "$schemas/verify/verify.py" "$fresh/v1/store" "$fresh/v1/store-epochs" >"$fresh/lines"
+
+# A segment is plain Parquet: a query engine that knows nothing of it counts, filters and sums.
+"$python" - "$golden/store" <<'PY'
+import duckdb, sys
+segments = f"'{sys.argv[1]}/segments/**/*.parquet'"
+rows = duckdb.sql(f"SELECT count(*), count(*) FILTER (raw_reason IS NULL), sum(len(bodies)) FROM {segments}").fetchall()[0]
+kinds = duckdb.sql(f"SELECT count(*) FROM {segments} WHERE kind = 'llm.call' AND occurred_at > '2020-01-01'").fetchall()[0]
+assert rows[0] > rows[1] > 0 and rows[2] > 0 and kinds[0] > 0, (rows, kinds)
+print(f"duckdb: {rows[0]} rows, {rows[1]} events, {rows[2]} bodies, {kinds[0]} model calls")
+PY
+
 "$python" "$schemas/verify/test_verify.py" 2>&1 | tee "$fresh/tests"
 passed=$(sed -n 's/^Ran \([0-9]*\) tests.*/\1/p' "$fresh/tests")
 echo "$passed passed, 0 failed"

@@ -51,11 +51,20 @@ impl SessionProof {
         }
     }
 
-    /// The rows that are all of `session`'s in the segment with this root; none is a proof of absence.
+    /// The rows that are all of `session`'s in the segment with this root and so many rows, both from its record; none is a
+    /// proof of absence. (A root alone does not say how large its tree is.)
     ///
     /// # Errors
     /// What the proof fails to show.
-    pub fn check(&self, session: SessionKey, root: Digest) -> Result<&[Neighbour], &'static str> {
+    pub fn check(
+        &self,
+        session: SessionKey,
+        root: Digest,
+        rows: u64,
+    ) -> Result<&[Neighbour], &'static str> {
+        if u64::try_from(self.size) != Ok(rows) {
+            return Err("the proof is of a tree of another size");
+        }
         let leaves: Vec<Digest> = self.rows.iter().map(Neighbour::leaf).collect();
         if root_from_range(&leaves, self.start, self.size, &self.range) != Some(root) {
             return Err("the range proof does not lead to the root");

@@ -318,12 +318,13 @@ fn sessions_are_proven_complete_or_absent_as_the_independent_script_does() {
         };
         let session = SessionKey(digest(&case["session_key"]));
         let root = digest(&case["root"]);
-        let rows = proof.check(session, root).unwrap_or_else(|why| panic!("{why}: {case}"));
-        assert_eq!(rows.len(), list(&case["leaves"]).len(), "{case}");
-        assert!(proof.check(session, Digest::ZERO).is_err());
+        let rows = case["rows"].as_u64().unwrap();
+        let found = proof.check(session, root, rows).unwrap_or_else(|why| panic!("{why}: {case}"));
+        assert_eq!(found.len(), list(&case["leaves"]).len(), "{case}");
+        assert!(proof.check(session, Digest::ZERO, rows).is_err());
         let mut fewer = proof.clone();
         if fewer.rows.pop().is_some() {
-            assert!(fewer.check(session, root).is_err(), "a row left out is found: {case}");
+            assert!(fewer.check(session, root, rows).is_err(), "a row left out is found: {case}");
         }
     }
 }
