@@ -1,7 +1,4 @@
-//! CORE: a segment's bytes back to messages: what the sealer checks before a PUT, and before it adopts a segment it
-//! finds.
-//!
-//! Not the verifier: that is `replay`, which shares no code with this and looks at more.
+//! CORE: a segment's bytes back to messages, one row at a time. What they must be is `check.rs`.
 
 use std::collections::HashMap;
 
@@ -14,12 +11,9 @@ use arrow_array::{
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use schemas::{
-    Body, Carriage, Counted, Digest, Enc, EnrolledRecord, Gaps, Message, Offset, Place, Published,
-    Reason, Salt, SegmentRecord, SessionKey, Timestamp, TimestampType, leaf, raw_digest, read,
-    read_rebuilt, row_digest, write_value,
+    Body, Digest, Enc, Gaps, Message, Offset, Published, Reason, Salt, SegmentRecord, SessionKey,
+    Timestamp, TimestampType, write_value,
 };
-
-use crate::claims::Claims;
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1024;
@@ -50,39 +44,9 @@ pub struct Stored<'a> {
     pub message: Message<'a>,
     /// Its headers as stored.
     pub headers: Option<&'a [u8]>,
-    headers_salt: Option<Salt>,
-    raw: Option<(Reason, Salt)>,
-    session_key: SessionKey,
-}
-
-impl Stored<'_> {
-    /// Recomputes the leaf from the message alone, and notes the claims it makes.
-    fn leaf(&self, place: Place, claims: &mut Claims) -> Result<Digest, NotASegment> {
-        let headers_digest = match (self.headers, self.headers_salt) {
-            (None, None) => Digest::ZERO,
-            (Some(headers), Some(salt)) => schemas::headers_digest(&salt, headers),
-            _ => return Err(Rule("headers and their salt are not both there")),
-        };
-        let message = &self.message;
-        let carriage = Carriage { timestamp: message.timestamp, key: message.key, headers_digest };
-        // The digests of a raw value's bodies were not derived from anything: they are what is in question.
-        let found =
-            if self.raw.is_some() { read(message, place) } else { read_rebuilt(message, place) };
-        let (session, event, carriage) = match (found, self.raw) {
-            (Ok(event), None) => {
-                claims.name(&event);
-                (event.session_key, event.event_digest, carriage.of_event(&event))
-            }
-            (Err(malformed), Some((reason, salt))) if malformed.reason == reason => {
-                (malformed.session_key, raw_digest(&salt, message.value), carriage.of_raw(reason))
-            }
-            _ => return Err(Rule("a row is raw and ought not to be, or the reverse")),
-        };
-        if session != self.session_key {
-            return Err(Rule("a row's session key is not its Kafka key's"));
-        }
-        Ok(leaf(&session, message.offset, &row_digest(&event, &carriage)))
-    }
+    pub(crate) headers_salt: Option<Salt>,
+    pub(crate) raw: Option<(Reason, Salt)>,
+    pub(crate) session_key: SessionKey,
 }
 
 /// What a segment says of itself besides its rows.
@@ -94,55 +58,6 @@ pub struct Footer {
     pub gaps: Gaps,
     /// Its text of claims.
     pub claims: Option<String>,
-}
-
-/// Decodes a segment, hashes every row again, and returns its record.
-///
-/// # Errors
-/// The first thing that is not as the format wants it.
-pub fn check(bytes: &Bytes, place: Place) -> Result<SegmentRecord, NotASegment> {
-    let mut leaves = Vec::new();
-    let mut last = None;
-    let mut times: Option<(i64, i64)> = None;
-    let mut claims = Claims::default();
-    let Footer { record, gaps, claims: listed } = visit(bytes, |stored| {
-        let at = Some((stored.session_key, stored.message.offset));
-        if last >= at {
-            return Err(Rule("rows are not in order"));
-        }
-        last = at;
-        let time = stored.message.timestamp;
-        if time.kind != TimestampType::None {
-            let (least, greatest) = times.unwrap_or((time.millis, time.millis));
-            times = Some((least.min(time.millis), greatest.max(time.millis)));
-        }
-        leaves.push(stored.leaf(place, &mut claims)?);
-        Ok(())
-    })?;
-    let rows = u64::try_from(leaves.len()).unwrap_or(u64::MAX);
-    if record.rows != rows || record.root != schemas::root(&leaves) || record.gaps != gaps.summary()
-    {
-        return Err(Rule("rows, gaps or root are not the record's"));
-    }
-    if rows.checked_add(gaps.offsets()) != record.next.0.checked_sub(record.start.0) {
-        return Err(Rule("rows and gaps do not make up the offsets"));
-    }
-    if !claims.are_listed_in(listed.as_deref())
-        || record.claims != Counted::of("claims", listed.as_deref())
-    {
-        return Err(Rule("its claims are not those of its rows"));
-    }
-    if (record.time_min, record.time_max) != (times.map(|t| t.0), times.map(|t| t.1)) {
-        return Err(Rule("the time range is not the record's"));
-    }
-    Ok(record)
-}
-
-/// The record of a segment as it is enrolled.
-#[must_use]
-pub(crate) fn enrolled(segment: SegmentRecord, key: String, bytes: &[u8]) -> EnrolledRecord {
-    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    EnrolledRecord { segment, key, size, sha256: Digest::of(bytes) }
 }
 
 /// Calls `row` with each stored row, in order.

@@ -8,9 +8,10 @@ use schemas::{Counted, Digest, EnrolledRecord, Place, Published, SegmentRecord};
 
 use crate::batch::Batch;
 use crate::chain::Head;
+use crate::check::{check, enrolled};
 use crate::claims::Claims;
 use crate::columns::record_batch;
-use crate::decode;
+
 use crate::error::Error;
 use crate::layout::{PAGE_BYTES_MAX, SCHEMA, properties};
 use crate::message::Message;
@@ -62,12 +63,12 @@ pub fn encode(
     let record = record(batch, head, terms, &written.leaves, claims);
     let bytes = finish(written, footer(batch, &record, claims))
         .map_err(|error| failed(error.to_string()))?;
-    let checked = decode::check(&bytes, place).map_err(|why| failed(why.to_string()))?;
+    let checked = check(&bytes, place).map_err(|why| failed(why.to_string()))?;
     if checked != record {
         return Err(failed("what was written does not read back as what went in".to_owned()));
     }
     let key = head.segment_key().to_string();
-    Ok(Some(Encoded { record: decode::enrolled(record, key, &bytes), bytes }))
+    Ok(Some(Encoded { record: enrolled(record, key, &bytes), bytes }))
 }
 
 /// A segment that lacks its footer.

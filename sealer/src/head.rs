@@ -10,7 +10,7 @@ use schemas::{
 use tracing::{info, warn};
 
 use crate::chain::Head;
-use crate::decode;
+use crate::check::{check, enrolled};
 use crate::error::Error;
 use crate::store::{Created, Store};
 
@@ -87,7 +87,7 @@ pub(crate) fn adopt(origin: &Origin, key: &str, bytes: &Bytes) -> Result<Enrolle
     if TerminalObject::is_at_head_of(bytes) {
         return Err(origin.wrong(key, "the epoch was ended here"));
     }
-    let segment = decode::check(bytes, origin.place());
+    let segment = check(bytes, origin.place());
     let segment = segment.map_err(|why| origin.wrong(key, why.to_string()))?;
     let chain = &segment.chain;
     let named =
@@ -96,7 +96,7 @@ pub(crate) fn adopt(origin: &Origin, key: &str, bytes: &Bytes) -> Result<Enrolle
     if named != key {
         return Err(origin.wrong(key, format!("its record belongs to {named}")));
     }
-    Ok(decode::enrolled(segment, key.to_owned(), bytes))
+    Ok(enrolled(segment, key.to_owned(), bytes))
 }
 
 async fn last_opening(store: &Store, origin: &Origin) -> Result<Option<EpochOpening>, Error> {

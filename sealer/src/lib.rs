@@ -1,11 +1,12 @@
 //! Topic records in; hashed, chained Parquet segments out.
 //!
-//! Core: `batch`, `rows`, `columns`, `layout`, `encode`, `decode`, `chain`. Shell: `source`, `kafka`, `store`, `head`, `seal`, `run`.
+//! Core: `batch`, `rows`, `columns`, `layout`, `encode`, `decode`, `check`, `claims`, `chain`. Shell: `source`, `kafka`, `store`, `head`, `seal`, `run`.
 //! It decides nothing about what an event means, and never reads more of the store than it needs to go on: auditing is
 //! `replay`'s.
 
 mod batch;
 mod chain;
+mod check;
 mod claims;
 mod clock;
 mod columns;
@@ -26,9 +27,10 @@ mod store;
 
 pub use batch::{Batch, Cut, Rewound};
 pub use chain::Head;
+pub use check::check;
 pub use claims::{Claims, Found};
 pub use config::Config;
-pub use decode::{Footer, NotASegment, Stored, check, visit};
+pub use decode::{Footer, NotASegment, Stored, visit};
 pub use encode::{Encoded, Terms, encode};
 pub use error::{Error, ErrorKind};
 pub use head::{Origin, find};
