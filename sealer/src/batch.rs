@@ -145,6 +145,7 @@ mod tests {
             key: None,
             headers: Vec::new(),
             value: Some(vec![0; 10]),
+            leader_epoch: None,
         }
     }
 

@@ -143,7 +143,7 @@ fn record(
         rows: count,
         gaps: batch.gaps().summary(),
         claims: Counted::of("claims", claims.to_text().as_deref()),
-        leader_epochs: None,
+        leader_epochs: leader_epochs(batch),
         time_min: times().min(),
         time_max: times().max(),
         retention_class: terms.retention_class.clone(),
@@ -154,6 +154,19 @@ fn record(
         writer: terms.writer.clone(),
         prev: head.prev,
     }
+}
+
+/// `offset:epoch` for the first message and for each whose leader is another than that of the message before.
+fn leader_epochs(batch: &Batch) -> Option<String> {
+    let mut last = None;
+    let mut changes = Vec::new();
+    for message in batch.messages() {
+        if let Some(epoch) = message.leader_epoch.filter(|epoch| last != Some(*epoch)) {
+            changes.push(format!("{}:{epoch}", message.offset));
+            last = Some(epoch);
+        }
+    }
+    (!changes.is_empty()).then(|| changes.join(","))
 }
 
 fn footer(batch: &Batch, record: &SegmentRecord, claims: &Claims) -> Vec<KeyValue> {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::error::Error;
+use crate::ffi;
 use crate::head::Origin;
 use crate::message::Message;
 use crate::source::{CHUNK_BYTES, Extent, IDLE};
@@ -67,27 +68,30 @@ impl Kafka {
     }
 
     pub(crate) async fn origins(&self) -> Result<Vec<Origin>, Error> {
-        let (cluster, count) = self
-            .ask("describe the topic", |kafka| {
-                let metadata = kafka.consumer.fetch_metadata(Some(kafka.topic.as_str()), ASK)?;
-                let topic =
-                    metadata.topics().iter().find(|topic| topic.name() == kafka.topic.as_str());
-                if let Some(error) = topic.and_then(|topic| topic.error()) {
-                    return Err(KafkaError::MetadataFetch(error.into()));
-                }
-                Ok((
-                    kafka.consumer.client().fetch_cluster_id(ASK),
-                    topic.map_or(0, |topic| topic.partitions().len()),
-                ))
-            })
-            .await?;
+        let metadata = self.ask("describe the topic", |kafka| {
+            let metadata = kafka.consumer.fetch_metadata(Some(kafka.topic.as_str()), ASK)?;
+            let topic = metadata.topics().iter().find(|topic| topic.name() == kafka.topic.as_str());
+            if let Some(error) = topic.and_then(|topic| topic.error()) {
+                return Err(KafkaError::MetadataFetch(error.into()));
+            }
+            let client = kafka.consumer.client();
+            // A chain is of one topic, not of whatever has its name: without the id it would be another chain.
+            let id = ffi::topic_id(client.native_ptr(), kafka.topic.as_str(), ASK)
+                .map_err(KafkaError::AdminOpCreation)?;
+            Ok((
+                client.fetch_cluster_id(ASK),
+                id,
+                topic.map_or(0, |topic| topic.partitions().len()),
+            ))
+        });
+        let (cluster, topic_id, count) = metadata.await?;
         let partitions = u32::try_from(count).unwrap_or(u32::MAX);
         if partitions == 0 {
             return Err(Error::Config(format!("topic {} does not exist", self.topic)));
         }
         let origin = |partition| Origin {
             cluster: cluster.clone(),
-            topic_id: None,
+            topic_id: topic_id.clone(),
             topic: self.topic.clone(),
             partition: Partition(partition),
             partitions,
@@ -267,5 +271,6 @@ fn owned(found: &BorrowedMessage<'_>) -> Message {
         key: found.key().map(<[u8]>::to_vec),
         headers: headers.unwrap_or_default(),
         value: found.payload().map(<[u8]>::to_vec),
+        leader_epoch: ffi::leader_epoch(found),
     }
 }

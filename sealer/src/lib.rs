@@ -1,6 +1,6 @@
 //! Topic records in; hashed, chained Parquet segments out.
 //!
-//! Core: `batch`, `rows`, `columns`, `layout`, `encode`, `decode`, `check`, `claims`, `chain`. Shell: `source`, `kafka`, `store`, `head`, `seal`, `run`.
+//! Core: `batch`, `rows`, `columns`, `layout`, `encode`, `decode`, `check`, `claims`, `chain`. Shell: `source`, `kafka`, `ffi`, `store`, `head`, `seal`, `run`.
 //! It decides nothing about what an event means, and never reads more of the store than it needs to go on: auditing is
 //! `replay`'s.
 
@@ -14,6 +14,7 @@ mod config;
 mod decode;
 mod encode;
 mod error;
+mod ffi;
 mod head;
 mod kafka;
 mod layout;

@@ -15,6 +15,8 @@ pub struct Message {
     pub headers: Vec<(String, Option<Vec<u8>>)>,
     /// The value; `None` is a tombstone.
     pub value: Option<Vec<u8>>,
+    /// Epoch of the partition's leader when it was fetched, where there is one. Not part of what is hashed.
+    pub leader_epoch: Option<u32>,
 }
 
 impl Message {

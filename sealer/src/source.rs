@@ -135,5 +135,6 @@ fn message(record: spool::Record) -> Message {
         key: record.key,
         headers: Vec::new(),
         value: Some(record.value),
+        leader_epoch: None,
     }
 }

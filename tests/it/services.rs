@@ -97,6 +97,25 @@ fn write_garbage(brokers: &str, topic: &str) -> u64 {
     count
 }
 
+/// The records say which cluster and topic they are of, and under which leader the messages were fetched.
+async fn chain_is_of_the_topic(store: &str) {
+    let store = sealer::Store::open(store).unwrap();
+    let keys = store.list("records", None).await.unwrap();
+    for key in &keys {
+        let text = store.get(key).await.unwrap().unwrap();
+        let record =
+            schemas::EnrolledRecord::parse(std::str::from_utf8(&text).unwrap()).unwrap().segment;
+        let id = record.chain.topic_id.unwrap();
+        assert!(id.len() == 22 && record.chain.cluster.is_some_and(|id| !id.is_empty()), "{id}");
+        // One leader all the time; the first message may lie behind a transaction's marker.
+        let epochs = record.leader_epochs.unwrap();
+        let (first, epoch) = epochs.split_once(':').unwrap();
+        assert!((record.start.0..record.next.0).contains(&first.parse().unwrap()), "{epochs}");
+        assert_eq!(epoch, "0", "{epochs}");
+    }
+    assert!(keys.len() > 1, "{keys:?}");
+}
+
 /// Looks at the store until it holds so many rows, all of them good.
 async fn sealed(store: &str, rows: u64) -> Value {
     for _ in 0..LOOKS {
@@ -169,6 +188,7 @@ async fn what_goes_in_at_the_door_comes_out_of_the_bucket() {
     sealed(&store, good + garbage + EVENTS).await;
     assert_eq!((second.end("-TERM"), ingest.end("-TERM")), (Some(0), Some(0)));
 
+    chain_is_of_the_topic(&store).await;
     let exported = expect(0, &["export", &store, "--as", "openai-chat"]);
     assert_eq!(messages(&exported), messages(&(lines + &line(SESSIONS))));
 }

@@ -48,6 +48,7 @@ pub(crate) fn next_batch(
         let Some(message) = messages.next().transpose()? else { break };
         let timestamp = Timestamp { kind: TimestampType::CreateTime, millis: message.timestamp_ms };
         let message = sealer::Message {
+            leader_epoch: None,
             offset: batch.next(),
             timestamp,
             key: Some(message.key),
