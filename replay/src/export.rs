@@ -111,6 +111,10 @@ fn check_tenants(options: &ExportOptions, found: &BTreeSet<KafkaKey>) -> Result<
 
 fn write(session: &Session, form: ExportForm, out: &mut impl Write) -> Result<u64, Error> {
     if form == ExportForm::OpenAiChat {
+        // Rows that only bear its key, in a partition that is not its own even, make no chat; as events they are exported.
+        if !session.entries.iter().any(|entry| matches!(entry.what, What::Event(_))) {
+            return Ok(0);
+        }
         writeln!(out, "{}", Chat::of(session).line(session.key.session.as_str()))?;
         return Ok(1);
     }
