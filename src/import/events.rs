@@ -35,6 +35,13 @@ pub(crate) struct Event<'a> {
     contents: Vec<Content<'a>>,
 }
 
+impl Event<'_> {
+    /// Whether it carries a whole context.
+    pub(crate) fn is_model_call(&self) -> bool {
+        self.kind == "llm.call"
+    }
+}
+
 /// A body and what it is.
 #[derive(Debug, Serialize)]
 struct Content<'a> {

@@ -129,11 +129,16 @@ async fn session(
     let count = events.total();
     let mut request = Request::default();
     for (index, event) in events.enumerate() {
-        let event = serde_json::to_vec(&event)?;
-        if request.is_full(event.len()) {
+        let bytes = serde_json::to_vec(&event)?;
+        if request.is_full(bytes.len()) {
             post(&door, &line, &session, &mut request, index).await?;
         }
-        request.push(&event);
+        request.push(&bytes);
+        // A live agent would have waited here for the model. To the gateway it matters too: what is acknowledged by the next
+        // call goes by digest there, and its history is folded.
+        if event.is_model_call() {
+            post(&door, &line, &session, &mut request, index + 1).await?;
+        }
     }
     post(&door, &line, &session, &mut request, count).await?;
     Ok((count, line.text.len() + 1))
