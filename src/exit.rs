@@ -13,7 +13,7 @@ Exit codes:
   4  could not check everything
   5  infrastructure: a disk, a broker, a store or a network";
 
-/// How a command ended. Codes 1 and 4 of the table are no command's yet.
+/// How a command ended. Code 1 of the table is no command's yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// All is well.
@@ -22,6 +22,8 @@ pub(crate) enum Exit {
     Usage,
     /// Something sealed is not what it must be: wake a human.
     Evidence,
+    /// What was checked is good, but not everything could be.
+    Incomplete,
     /// A disk, a broker, a store or a network failed: try again.
     Infrastructure,
 }
@@ -32,6 +34,7 @@ impl From<Exit> for ExitCode {
             Exit::Good => 0,
             Exit::Usage => 2,
             Exit::Evidence => 3,
+            Exit::Incomplete => 4,
             Exit::Infrastructure => 5,
         })
     }

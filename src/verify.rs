@@ -27,7 +27,12 @@ pub(crate) async fn run(args: cli::Verify) -> anyhow::Result<Exit> {
     let verified = replay::verify(&store, options).await;
     bar.finish_and_clear();
     let report = verified.map_err(failure)?;
-    let exit = if report.ok { Exit::Good } else { Exit::Evidence };
+    let exit = match (report.ok, report.partitions) {
+        // Nothing was looked at, most likely because the address is another than was meant: that is not good.
+        (true, 0) => Exit::Incomplete,
+        (true, _) => Exit::Good,
+        (false, _) => Exit::Evidence,
+    };
     let written = stdout(|out| {
         if args.json.json {
             serde_json::to_writer(&mut *out, &report)?;
@@ -36,8 +41,8 @@ pub(crate) async fn run(args: cli::Verify) -> anyhow::Result<Exit> {
             tell(out, &report)
         }
     });
-    if report.segments == 0 && report.ok {
-        notice("nothing is sealed here; is it the right store?");
+    if exit == Exit::Incomplete {
+        notice("there is no chain here, and so nothing to verify; is it the right store?");
     }
     // The verdict stands, whether or not somebody reads all of it.
     match written.map_err(anyhow::Error::from) {
@@ -54,7 +59,11 @@ fn tell(out: &mut dyn Write, report: &Report) -> std::io::Result<()> {
     if *findings_omitted > 0 {
         writeln!(out, "and {findings_omitted} findings more")?;
     }
-    let verdict = if report.ok { "good" } else { "NOT GOOD" };
+    let verdict = match (report.ok, report.partitions) {
+        (true, 0) => "NOTHING VERIFIED",
+        (true, _) => "good",
+        (false, _) => "NOT GOOD",
+    };
     let count = format!("{sessions} sessions, {events} events, {raw} undecodable messages");
     writeln!(out, "{verdict}: {segments} segments with {count}")?;
     if *expired > 0 {

@@ -49,6 +49,7 @@ pub async fn verify(store: &Store, options: VerifyOptions<'_>) -> Result<Report,
     let mut report = Report::default();
     let (mut encrypted, mut unjudged) = (0, 0);
     for walk in walked {
+        report.partitions += 1;
         report.segments += walk.counts.segments;
         report.events += walk.counts.events;
         report.raw += walk.counts.raw;

@@ -149,6 +149,8 @@ impl Findings {
 pub struct Report {
     /// Whether there are no findings.
     pub ok: bool,
+    /// Partitions of which there is anything.
+    pub partitions: u64,
     /// Segments read.
     pub segments: u64,
     /// Rows that are events; one that was sent twice counts twice.

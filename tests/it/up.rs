@@ -77,3 +77,11 @@ fn a_reader_that_stops_reading_ends_it_quietly() {
     assert_eq!(output.status.code(), Some(0));
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn a_store_without_any_chain_is_not_called_good() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("segments")).unwrap();
+    let said = expect(4, &["verify", folder.path().to_str().unwrap()]);
+    assert!(said.starts_with("NOTHING VERIFIED"), "{said}");
+}
