@@ -337,9 +337,9 @@ def gaps_text(gaps):
 
 
 def claims_text(claims):
-    """`claims` holds (session key, body digest, bytes of the object)."""
-    return "".join(sorted(f"{session.hex()} {digest.hex()} {len(data)} {sha256(data).hex()}\n"
-                          for session, digest, data in set(claims)))
+    """`claims` holds (session key, body digest, bytes of the object or None where there was none)."""
+    found = lambda data: "- -" if data is None else f"{len(data)} {sha256(data).hex()}"
+    return "".join(sorted(f"{session.hex()} {digest.hex()} {found(data)}\n" for session, digest, data in set(claims)))
 
 
 RECORD = ("cluster topic_id topic partition partitions framing epoch start next rows gaps claims leader_epochs time_min time_max "

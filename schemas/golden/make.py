@@ -163,6 +163,7 @@ def records():
                  for start, version in ((800, "3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrH"), (900, "-"))]
     later = spec.epoch_opening([(800, 850), (990, 1000)], abandoned, **names, epoch=2, start=1000, total=500, reason="truncated",
                                opened_at="2026-09-22T08:00:00Z", prev=source.fresh(32).hex())
+    absent = spec.claims_text([(session, source.fresh(32), None), (session, source.fresh(32), b"there")])
     enrolled = spec.enrolled_record(full, spec.segment_key(*where), data)
     return {
         "segment_record": full, "segment_record_embedded": timeless,
@@ -173,6 +174,7 @@ def records():
         "terminal": spec.terminal("events", 7, 2, 1020, spec.record_leaf(enrolled).hex()),
         "gaps": {"text": gaps, "digest": spec.H("gaps", gaps.encode()).hex()},
         "claims": {"text": claims, "digest": spec.H("claims", claims.encode()).hex()},
+        "claims_one_absent": {"text": absent, "digest": spec.H("claims", absent.encode()).hex()},
         "keys": {"segment": spec.segment_key(*where), "record": spec.record_key(*where),
                  "opening": spec.opening_key("events", 7, 2), "body": spec.body_key(session, spec.NONE),
                  "segment_of_the_last_offset": spec.segment_key("events", 99999, (1 << 32) - 1, (1 << 63) - 1)},
