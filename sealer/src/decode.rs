@@ -15,6 +15,8 @@ use schemas::{
     Timestamp, TimestampType, write_value,
 };
 
+/// Bytes that a segment may decode to: many times what a sealer cuts at, and an end to files made to expand.
+const DECODED_BYTES_MAX: i64 = 2 << 30;
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1024;
 
@@ -83,6 +85,14 @@ pub fn visit(
         Some(text) => Gaps::parse(text).ok_or(Rule("its gaps do not parse"))?,
     };
     let claims = footer.get("chancery.claims").map(|text| (*text).to_owned());
+    let groups = builder.metadata().row_groups();
+    let decoded = groups.iter().map(|group| group.total_byte_size()).try_fold(0, i64::checked_add);
+    if decoded.is_none_or(|bytes| !(0..=DECODED_BYTES_MAX).contains(&bytes)) {
+        return Err(Rule("it would decode to more than 2 GiB"));
+    }
+    if u64::try_from(builder.metadata().file_metadata().num_rows()) != Ok(record.rows) {
+        return Err(Rule("its rows are not as many as its record says"));
+    }
     let mut value = Vec::new();
     for batch in builder.with_batch_size(BATCH_ROWS).build()? {
         let batch = batch?;

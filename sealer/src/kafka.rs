@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::ffi;
 use crate::head::Origin;
 use crate::message::Message;
-use crate::source::{CHUNK_BYTES, Extent, IDLE};
+use crate::source::{CHUNK_BYTES, Extent, IDLE, thread};
 
 /// How long a question to the brokers may take.
 const ASK: Duration = Duration::from_secs(30);
@@ -144,8 +144,7 @@ impl Kafka {
             .map_err(failed)?;
         self.consumer.incremental_assign(&list).map_err(failed)?;
         let partition = origin.partition;
-        tokio::task::spawn_blocking(move || poll(&queue, partition, &to, &stop));
-        Ok(())
+        thread(partition, move || poll(&queue, partition, &to, &stop))
     }
 
     pub(crate) fn commit(&self, partition: Partition, next: Offset) {

@@ -78,7 +78,7 @@ impl Source {
         match self {
             Self::Spool(spool, _) => {
                 let spool = spool.clone();
-                tokio::task::spawn_blocking(move || read_spool(&spool, from, &sender, &stop));
+                thread(origin.partition, move || read_spool(&spool, from, &sender, &stop))?;
             }
             Self::Kafka(kafka) => kafka.read(origin, from, sender, stop)?,
         }
@@ -99,6 +99,20 @@ impl Source {
             Self::Kafka(kafka) => kafka.commit(origin.partition, next),
         }
     }
+}
+
+/// A thread for as long as a partition is read: the runtime's own are for what ends.
+pub(crate) fn thread(
+    partition: Partition,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<(), Error> {
+    let name = format!("partition-{partition}");
+    let started = std::thread::Builder::new().name(name.clone()).spawn(work);
+    started.map(drop).map_err(|source| Error::Local {
+        doing: "start the thread",
+        path: name,
+        source,
+    })
 }
 
 fn read_spool(
