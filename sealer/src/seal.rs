@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use schemas::Digest;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -95,14 +94,12 @@ impl Sealing {
     async fn look_for(&self, claims: &mut Claims) -> Result<(), Error> {
         for (session, digest) in claims.unknown() {
             let key = schemas::body_key(&session, &digest);
-            let found = self.patiently("look for", &key, || self.store.get(&key)).await?;
+            let found =
+                self.patiently("look for", &key, || self.store.size_and_sha256(&key)).await?;
             if found.is_none() {
                 warn!(partition = %self.origin.partition, %key, "a claim-checked body is not in the store");
             }
-            claims.learn(
-                (session, digest),
-                found.map(|bytes| (wide(bytes.len()), Digest::of(&bytes))),
-            );
+            claims.learn((session, digest), found);
         }
         Ok(())
     }
@@ -194,10 +191,6 @@ impl Sealing {
             wait = (wait * 2).min(self.retry_wait_max_ms);
         }
     }
-}
-
-fn wide(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 fn same(ours: &Message, stored: &decode::Stored<'_>) -> bool {

@@ -13,6 +13,8 @@ use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutPayload};
+use ring::digest::{Context, SHA256};
+use schemas::Digest;
 use url::Url;
 
 use crate::error::Error;
@@ -108,6 +110,27 @@ impl Store {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(source) => Err(failed(source)),
         }
+    }
+
+    /// Size and SHA-256 of an object, hashed as it comes: it may be larger than what is held in memory.
+    ///
+    /// # Errors
+    /// The store refused or did not answer.
+    pub async fn size_and_sha256(&self, key: &str) -> Result<Option<(u64, Digest)>, Error> {
+        let failed = |source| Error::Store { doing: "read", key: key.to_owned(), source };
+        let found = match self.objects.get(&self.path(key)).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(source) => return Err(failed(source)),
+        };
+        let (mut chunks, mut size, mut hash) = (found.into_stream(), 0, Context::new(&SHA256));
+        while let Some(chunk) = chunks.try_next().await.map_err(failed)? {
+            size += chunk.len();
+            hash.update(&chunk);
+        }
+        let mut digest = Digest::ZERO;
+        digest.0.copy_from_slice(hash.finish().as_ref());
+        Ok(Some((u64::try_from(size).unwrap_or(u64::MAX), digest)))
     }
 
     /// Keys under `folder` that sort after `after`, ascending.
