@@ -207,16 +207,6 @@ pub fn read_rebuilt<'a>(message: &Message<'a>, place: Place) -> Result<Event<'a>
     take_apart(message, place, false)
 }
 
-impl<'a> Event<'a> {
-    /// Takes apart a value that [`read`] has accepted, whose session key and digest are known: nothing is hashed again.
-    #[must_use]
-    pub fn known(value: &'a [u8], session_key: SessionKey, event_digest: Digest) -> Option<Self> {
-        let (frame, content) = value.split_first_chunk::<10>()?;
-        let schema = Published::of_frame(*frame)?;
-        decode(schema, frame, content, |_, _, _| (session_key, event_digest)).ok()
-    }
-}
-
 fn take_apart<'a>(message: &Message<'a>, place: Place, hash: bool) -> Result<Event<'a>, Malformed> {
     event(message, place, hash).map_err(|(reason, detail)| {
         let key = message.key.and_then(|key| KafkaKey::parse(key).ok());
@@ -244,22 +234,16 @@ fn event<'a>(
     if value.len() > VALUE_BYTES_MAX {
         return Err((Reason::Encoding, "the value is over 32 MiB"));
     }
-    let event = decode(schema, frame, content, computed)?;
+    let event = decode(schema, frame, content)?;
     check_bodies(&event, hash).map_err(|detail| (Reason::Body, detail))?;
     check_key(&event.envelope, message.key, place)?;
     Ok(event)
-}
-
-fn computed(schema: &Published, envelope: &Envelope<'_>, bytes: &[u8]) -> (SessionKey, Digest) {
-    let session_key = SessionKey::of(&envelope.tenant, &envelope.session_id);
-    (session_key, Hasher::new("event").bytes(&schema.digest.0).finish_with(bytes))
 }
 
 fn decode<'a>(
     schema: &'static Published,
     frame: &'a [u8],
     content: &'a [u8],
-    identify: impl FnOnce(&Published, &Envelope<'_>, &[u8]) -> (SessionKey, Digest),
 ) -> Result<Event<'a>, (Reason, &'static str)> {
     let fault = |Fault(detail)| (Reason::Encoding, detail);
     let mut from = Reader::new(content);
@@ -288,7 +272,8 @@ fn decode<'a>(
     if let Some(rule) = broken {
         return Err((Reason::Field, rule));
     }
-    let (session_key, event_digest) = identify(schema, &envelope, envelope_bytes);
+    let session_key = SessionKey::of(&envelope.tenant, &envelope.session_id);
+    let event_digest = Hasher::new("event").bytes(&schema.digest.0).finish_with(envelope_bytes);
     Ok(Event {
         schema,
         frame,

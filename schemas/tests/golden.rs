@@ -167,7 +167,7 @@ fn every_message_becomes_the_row_the_independent_script_expects() {
         let (session, event, carriage) = match schemas::read(&message, place) {
             Ok(event) => {
                 assert_eq!(text(&expected["kind"]), "event", "{name}");
-                check_event(name, &event, expected);
+                check_event(name, message.value.unwrap(), &event, expected);
                 events += 1;
                 (event.session_key, event.event_digest, carriage.of_event(&event))
             }
@@ -198,7 +198,7 @@ fn every_message_becomes_the_row_the_independent_script_expects() {
     assert_eq!(raws.len(), Reason::ALL.len(), "every reason has a vector: {raws:?}");
 }
 
-fn check_event(name: &str, event: &Event<'_>, expected: &Value) {
+fn check_event(name: &str, value: &[u8], event: &Event<'_>, expected: &Value) {
     assert_eq!(event.frame, bytes(&expected["frame"]), "{name}");
     assert_eq!(event.envelope_bytes, bytes(&expected["envelope"]), "{name}");
     assert_eq!(event.envelope.to_bytes(), event.envelope_bytes, "{name}: written as it was read");
@@ -211,8 +211,7 @@ fn check_event(name: &str, event: &Event<'_>, expected: &Value) {
         event.admission,
         &event.bodies,
     );
-    let again = Event::known(&rebuilt, event.session_key, event.event_digest);
-    assert_eq!(again.as_ref(), Some(event), "{name}: rebuilt");
+    assert_eq!(rebuilt, value, "{name}: rebuilt");
     let derived: Vec<Digest> = event.bodies.iter().filter_map(derived).collect();
     let inline: Vec<Digest> =
         event.bodies.iter().filter(|body| body.is_inline_clear()).map(|body| body.digest).collect();

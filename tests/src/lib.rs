@@ -1,1 +1,0 @@
-//! What belongs to no single crate: tidiness, golden vectors, failures, end to end.
