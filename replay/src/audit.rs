@@ -75,6 +75,8 @@ fn not_checked(encrypted: u64, unjudged: u64) -> Vec<String> {
         "what the chain alone cannot show: segments dropped at its end, a whole partition gone, a suffix rewritten \
          together with its records, a segment added at the head",
         "objects under bodies/ that no segment lists",
+        "of a segment's file: the deprecated min and max of statistics, and bytes that no page and no footer uses; its \
+         hash covers both",
     ]
     .map(str::to_owned)
     .into();

@@ -7,6 +7,7 @@ mod audit;
 mod chain;
 mod chat;
 mod claim;
+mod claimed;
 mod command;
 mod context;
 mod decode;

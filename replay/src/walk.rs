@@ -6,15 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use ring::digest::{Context, SHA256};
 use schemas::{
-    Digest, EnrolledRecord, Epoch, EpochOpening, ObjectKey, Offset, Partition, Salt,
-    TerminalObject, Topic,
+    Digest, EnrolledRecord, Epoch, EpochOpening, ObjectKey, Offset, Partition, TerminalObject,
+    Topic,
 };
 
 use crate::audit::{Progress, VerifyOptions};
 use crate::chain::Link;
-use crate::claim::Claim;
+use crate::claimed::check_claim;
 use crate::context::Sessions;
 use crate::error::Error;
 use crate::fetch::{Present, SEGMENT_BYTES_MAX, Shelf, Store};
@@ -322,45 +321,4 @@ impl Walk<'_> {
         }
         Ok(())
     }
-}
-
-/// Whether a claim-checked body is there, as its segment lists it; without a salt it is encrypted and only its bytes count.
-async fn check_claim(
-    store: &Store,
-    claim: Claim,
-    salt: Option<Salt>,
-    expired: bool,
-) -> Result<Option<(String, &'static str)>, Error> {
-    let key = claim.key();
-    let Some((listed, sha256)) = claim.object else {
-        return Ok(Some((key, "it was not there when its segment was sealed")));
-    };
-    // These bodies may be larger than what is held in memory, and so are hashed as they come.
-    let mut object = Context::new(&SHA256);
-    let mut content = salt.map(|salt| {
-        let mut context = Context::new(&SHA256);
-        context.update(b"chancery.body.v1\0");
-        context.update(&salt.0);
-        context
-    });
-    let size = store.stream(&key, |chunk| {
-        object.update(chunk);
-        if let Some(content) = &mut content {
-            content.update(chunk);
-        }
-    });
-    let size = size.await?;
-    let object = object.finish();
-    let content = content.map(Context::finish);
-    Ok(match size {
-        None if expired => None,
-        None => Some((key, "it is gone")),
-        Some(size) if size != listed || object.as_ref() != sha256.0 => {
-            Some((key, "its bytes are not those that its segment lists"))
-        }
-        Some(_) if content.is_some_and(|digest| digest.as_ref() != claim.digest.0) => {
-            Some((key, "its digest is not that of its salt and bytes"))
-        }
-        Some(_) => None,
-    })
 }
