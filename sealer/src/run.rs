@@ -84,6 +84,7 @@ async fn partition(sealing: Sealing, cut: Cut, metrics: Metrics) -> Result<(), E
     Worker {
         waiting: Vec::new().into_iter(),
         open: Batch::new(head.next),
+        adopted: Offset(0),
         head: Some(head),
         sealing,
         cut,
@@ -103,6 +104,8 @@ struct Worker {
     waiting: std::vec::IntoIter<Message>,
     /// The batch that fills.
     open: Batch,
+    /// Messages before this were sealed by another while the feed had them already; any other that comes back is an error.
+    adopted: Offset,
     /// The chain's end; `None` while a batch is being sealed after it.
     head: Option<Head>,
     under_way: Option<JoinHandle<Result<Sealed, Error>>>,
@@ -146,8 +149,7 @@ impl Worker {
         let now = clock::monotonic_ms();
         while !self.open.is_full(&self.cut) {
             let Some(message) = self.waiting.next() else { break };
-            // Sealed by another, and adopted: the feed had it already.
-            if message.offset < self.open.start() {
+            if message.offset < self.adopted {
                 continue;
             }
             let rewound = |source| Error::Rewound { partition: origin.partition, source };
@@ -172,6 +174,7 @@ impl Worker {
         self.under_way = None;
         self.metrics.sealed(&self.sealing.origin, &sealed);
         if sealed.head.next > self.open.start() {
+            self.adopted = sealed.head.next;
             self.open.adopt(sealed.head.next);
         }
         self.head = Some(sealed.head);
