@@ -58,7 +58,7 @@ pub(crate) async fn sealer(args: cli::Sealer) -> anyhow::Result<Exit> {
     let properties: Vec<_> = sections.kafka.properties.into_iter().collect();
     let kafka = sealer::Kafka::new(&args.kafka, topic, &properties)
         .or_exit(Exit::Usage, "the Kafka consumer could not be made")?;
-    let store = sealer::Store::open(&args.store).or_exit(Exit::Usage, "--store cannot be used")?;
+    let store = store::Store::open(&args.store).or_exit(Exit::Usage, "--store cannot be used")?;
     let mut registry = Registry::default();
     let counted = sealer::Metrics::new(&mut registry);
     let stop = CancellationToken::new();

@@ -145,13 +145,13 @@ fn open_spool(dir: &Path) -> anyhow::Result<spool::Spool> {
     Ok(spool)
 }
 
-fn open_store(dir: &Path) -> anyhow::Result<sealer::Store> {
+fn open_store(dir: &Path) -> anyhow::Result<store::Store> {
     let path = dir.join("store");
     let made = std::fs::create_dir_all(&path);
     made.or_exit(Exit::Infrastructure, format!("cannot make the folder {}", path.display()))?;
     let text = path.to_str();
     let text = text.ok_or_else(|| Exit::Usage.error(format!("{} is not UTF-8", path.display())))?;
-    sealer::Store::open(text).with_context(|| format!("cannot open the store {text}"))
+    store::Store::open(text).with_context(|| format!("cannot open the store {text}"))
 }
 
 /// Numbers this incarnation of the gateway: microseconds of its start, so that a later one has a higher number.

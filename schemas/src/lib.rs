@@ -40,7 +40,7 @@ pub use key::{ObjectKey, body_key};
 pub use leaf::{
     Carriage, headers_bytes, headers_digest, leaf, parse_headers, raw_digest, row_digest,
 };
-pub use lines::{Framing, RecordError, Seconds};
+pub use lines::{Framing, LockMode, RecordError, Seconds};
 pub use merkle::{
     RangeProof, inclusion_proof, range_proof, root, root_from_inclusion, root_from_range,
 };

@@ -81,6 +81,36 @@ pub(crate) fn dash<T: fmt::Display>(value: Option<&T>) -> String {
     value.map_or_else(|| "-".to_owned(), T::to_string)
 }
 
+/// How an object is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LockMode {
+    /// Nobody can shorten or remove it, the owner of the account included.
+    Compliance,
+    /// Whoever has the permission to bypass it can remove it.
+    Governance,
+}
+
+impl LockMode {
+    const NAMES: [(Self, &str); 2] =
+        [(Self::Compliance, "compliance"), (Self::Governance, "governance")];
+}
+
+impl fmt::Display for LockMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut names = Self::NAMES.iter().filter(|(mode, _)| mode == self);
+        f.write_str(names.next().map_or("", |(_, name)| name))
+    }
+}
+
+impl FromStr for LockMode {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let found = Self::NAMES.iter().find(|(_, name)| *name == text);
+        found.map(|(mode, _)| *mode).ok_or(())
+    }
+}
+
 /// A UTC time of whole seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seconds(pub i64);

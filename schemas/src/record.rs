@@ -5,7 +5,7 @@ use std::fmt;
 use crate::digest::{Digest, Hasher};
 use crate::gaps::Counted;
 use crate::id::{Epoch, Offset, Partition, Topic};
-use crate::lines::{Framing, Lines, RecordError, Seconds, canonical, dash};
+use crate::lines::{Framing, Lines, LockMode, RecordError, Seconds, canonical, dash};
 
 /// Leaf hash of a record or opening in the log: `SHA-256(00 ‖ text)`.
 #[must_use]
@@ -37,7 +37,7 @@ pub struct SegmentRecord {
     /// The topic's retention class.
     pub retention_class: String,
     /// Lock mode.
-    pub lock: Option<String>,
+    pub lock: Option<LockMode>,
     /// Until when it is locked.
     pub retain_until: Option<Seconds>,
     /// Root of its tree.

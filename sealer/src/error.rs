@@ -10,23 +10,13 @@ pub enum Error {
     #[error("settings: {0}")]
     Config(String),
     /// The object store refused or did not answer.
-    #[error("could not {doing} {key} in the store")]
-    Store {
-        /// What was being done.
-        doing: &'static str,
-        /// To which object.
-        key: String,
-        /// What the store said.
-        #[source]
-        source: object_store::Error,
-    },
-    /// The local folder refused.
-    #[error("could not {doing} {path}")]
-    Local {
-        /// What was being done.
-        doing: &'static str,
-        /// To which file.
-        path: String,
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The system gave no thread.
+    #[error("could not start the thread {name}")]
+    Thread {
+        /// Which.
+        name: String,
         /// What the operating system said.
         #[source]
         source: std::io::Error,
@@ -115,10 +105,12 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Store { doing: "create", .. } | Self::Local { doing: "create", .. } => {
-                ErrorKind::Unknown
-            }
-            Self::Store { .. } | Self::Local { .. } | Self::Kafka { .. } => ErrorKind::Transient,
+            Self::Store(source) => match source.kind() {
+                store::Kind::Transient => ErrorKind::Transient,
+                store::Kind::Unknown => ErrorKind::Unknown,
+                store::Kind::Refused => ErrorKind::Corrupt,
+            },
+            Self::Kafka { .. } | Self::Thread { .. } => ErrorKind::Transient,
             Self::Spool { source, .. } => match source.kind() {
                 spool::Kind::Transient => ErrorKind::Transient,
                 spool::Kind::Unknown => ErrorKind::Unknown,

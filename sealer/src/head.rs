@@ -7,12 +7,17 @@ use schemas::{
     Chain, EnrolledRecord, Epoch, EpochOpening, Framing, ObjectKey, Offset, Partition, Place,
     Seconds, TerminalObject, Topic,
 };
+use store::{Created, Store};
 use tracing::{info, warn};
 
 use crate::chain::Head;
 use crate::check::{check, enrolled};
 use crate::error::Error;
-use crate::store::{Created, Store};
+
+/// Largest segment that is read.
+pub(crate) const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+/// Largest record, opening or terminal object that is read.
+const TEXT_BYTES_MAX: u64 = 1 << 20;
 
 /// What a partition of the source is, as far as the chain is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,8 +76,10 @@ pub async fn find(
         info!(partition = %origin.partition, next = %opened.next, "chain adopted, no segment yet");
         return Ok(opened);
     };
-    let bytes =
-        store.get(&key).await?.ok_or_else(|| origin.wrong(&key, "it is listed but not there"))?;
+    let bytes = store
+        .get(&key, SEGMENT_BYTES_MAX)
+        .await?
+        .ok_or_else(|| origin.wrong(&key, "it is listed but not there"))?;
     let record = adopt(origin, &key, &bytes)?;
     if record.segment.chain != opened.chain {
         return Err(origin.wrong(&key, "its cluster, topic, partition or epoch is another"));
@@ -106,8 +113,10 @@ async fn last_opening(store: &Store, origin: &Origin) -> Result<Option<EpochOpen
     let Some(ObjectKey::Epoch(_, _, epoch)) = ObjectKey::parse(key) else {
         return Err(origin.wrong(key, "its name is not an epoch's"));
     };
-    let bytes =
-        store.get(key).await?.ok_or_else(|| origin.wrong(key, "it is listed but not there"))?;
+    let bytes = store
+        .get(key, TEXT_BYTES_MAX)
+        .await?
+        .ok_or_else(|| origin.wrong(key, "it is listed but not there"))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| origin.wrong(key, "it is not UTF-8"))?;
     let opening =
         EpochOpening::parse(text).map_err(|error| origin.wrong(key, error.to_string()))?;
@@ -137,7 +146,7 @@ async fn open_first(
         abandoned: Vec::new(),
     };
     let key = ObjectKey::Epoch(origin.topic.clone(), origin.partition, Epoch(0)).to_string();
-    match store.create(&key, Bytes::from(opening.to_string())).await? {
+    match store.create(&key, Bytes::from(opening.to_string()), None).await? {
         Created::New => {
             info!(partition = %origin.partition, %start, "epoch opened");
             Ok(Head::opened(&opening))
@@ -170,8 +179,8 @@ pub(crate) async fn put_record(store: &Store, record: &EnrolledRecord) -> Result
     let key = ObjectKey::Record(chain.topic.clone(), chain.partition, chain.epoch, segment.start)
         .to_string();
     let text = Bytes::from(record.to_string());
-    if store.create(&key, text.clone()).await? == Created::Exists
-        && store.get(&key).await? != Some(text)
+    if store.create(&key, text.clone(), None).await? == Created::Exists
+        && store.get(&key, TEXT_BYTES_MAX).await? != Some(text)
     {
         warn!(%key, "the record beside the segment is not the segment's; verify will report it");
     }

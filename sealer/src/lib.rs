@@ -24,7 +24,6 @@ mod rows;
 mod run;
 mod seal;
 mod source;
-mod store;
 
 pub use batch::{Batch, Cut, Rewound};
 pub use chain::Head;
@@ -40,4 +39,3 @@ pub use message::Message;
 pub use metrics::Metrics;
 pub use run::run;
 pub use source::Source;
-pub use store::{Created, Store};

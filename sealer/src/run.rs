@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 use schemas::Offset;
+use store::Store;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -18,7 +19,6 @@ use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::seal::{Sealed, Sealing};
 use crate::source::{Feed, Source};
-use crate::store::Store;
 
 /// Seals every partition of `source` into `store` until `shutdown`, then seals what is left and returns.
 ///

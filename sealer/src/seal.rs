@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use store::{Created, Store};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -12,10 +13,9 @@ use crate::claims::Claims;
 use crate::decode;
 use crate::encode::{Encoded, Terms, encode};
 use crate::error::{Error, ErrorKind};
-use crate::head::{Origin, adopt, put_record};
+use crate::head::{Origin, SEGMENT_BYTES_MAX, adopt, put_record};
 use crate::message::Message;
 use crate::source::Source;
-use crate::store::{Created, Store};
 
 /// First wait before an operation on the store is tried again; doubles each time.
 const RETRY_WAIT_MIN_MS: u64 = 100;
@@ -94,8 +94,11 @@ impl Sealing {
     async fn look_for(&self, claims: &mut Claims) -> Result<(), Error> {
         for (session, digest) in claims.unknown() {
             let key = schemas::body_key(&session, &digest);
-            let found =
-                self.patiently("look for", &key, || self.store.size_and_sha256(&key)).await?;
+            let found = self
+                .patiently("look for", &key, || async {
+                    Ok(self.store.size_and_sha256(&key).await?)
+                })
+                .await?;
             if found.is_none() {
                 warn!(partition = %self.origin.partition, %key, "a claim-checked body is not in the store");
             }
@@ -113,16 +116,17 @@ impl Sealing {
         batch: &Batch,
     ) -> Result<Option<schemas::EnrolledRecord>, Error> {
         let create = || async {
-            match self.store.create(key, object.clone()).await {
+            match self.store.create(key, object.clone(), None).await {
                 Ok(Created::New) => Ok(None),
                 // Taken, or the answer was lost on the way: what stands there tells which.
                 Ok(Created::Exists) => self.read_back(key).await.map(Some),
-                Err(error) if error.kind() == ErrorKind::Unknown => match self.store.get(key).await
-                {
-                    Ok(Some(found)) => Ok(Some(found)),
-                    Ok(None) | Err(_) => Err(error),
-                },
-                Err(error) => Err(error),
+                Err(error) if error.kind() == store::Kind::Unknown => {
+                    match self.store.get(key, SEGMENT_BYTES_MAX).await {
+                        Ok(Some(found)) => Ok(Some(found)),
+                        Ok(None) | Err(_) => Err(error.into()),
+                    }
+                }
+                Err(error) => Err(error.into()),
             }
         };
         let found = self.patiently("put", key, create).await?;
@@ -135,7 +139,7 @@ impl Sealing {
     }
 
     async fn read_back(&self, key: &str) -> Result<Bytes, Error> {
-        let found = self.store.get(key).await?;
+        let found = self.store.get(key, SEGMENT_BYTES_MAX).await?;
         found.ok_or_else(|| self.origin.wrong(key, "it is taken, but reads as absent"))
     }
 

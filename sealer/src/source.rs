@@ -108,11 +108,7 @@ pub(crate) fn thread(
 ) -> Result<(), Error> {
     let name = format!("partition-{partition}");
     let started = std::thread::Builder::new().name(name.clone()).spawn(work);
-    started.map(drop).map_err(|source| Error::Local {
-        doing: "start the thread",
-        path: name,
-        source,
-    })
+    started.map(drop).map_err(|source| Error::Thread { name, source })
 }
 
 fn read_spool(

@@ -99,10 +99,10 @@ fn write_garbage(brokers: &str, topic: &str) -> u64 {
 
 /// The records say which cluster and topic they are of, and under which leader the messages were fetched.
 async fn chain_is_of_the_topic(store: &str) {
-    let store = sealer::Store::open(store).unwrap();
+    let store = store::Store::open(store).unwrap();
     let keys = store.list("records", None).await.unwrap();
     for key in &keys {
-        let text = store.get(key).await.unwrap().unwrap();
+        let text = store.get(key, 1 << 20).await.unwrap().unwrap();
         let record =
             schemas::EnrolledRecord::parse(std::str::from_utf8(&text).unwrap()).unwrap().segment;
         let id = record.chain.topic_id.unwrap();

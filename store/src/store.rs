@@ -1,7 +1,6 @@
 //! SHELL: the object store: create-only writes, whole reads, ordered listings.
 //!
-//! Nothing is overwritten or deleted. Retention and versions are not here yet; every write goes through [`Store::create`],
-//! which is where they will travel.
+//! Nothing is overwritten or deleted. Every write goes through [`Store::create`], and its lock travels with it.
 
 use std::io::Write as _;
 use std::path::{Path as FilePath, PathBuf};
@@ -12,12 +11,13 @@ use futures_util::TryStreamExt as _;
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use ring::digest::{Context, SHA256};
 use schemas::Digest;
 use url::Url;
 
 use crate::error::Error;
+use crate::lock::Lock;
 
 /// What a create-only write found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Store {
     /// # Errors
     /// The address cannot be understood, or the folder cannot be made.
     pub fn open(address: &str) -> Result<Self, Error> {
-        let wrong = |why: String| Error::Config(format!("store {address}: {why}"));
+        let wrong = |why: String| Error::Address { address: address.to_owned(), why };
         match Url::parse(address) {
             Ok(url) if url.scheme() == "s3" => {
                 let prefix = Path::from_url_path(url.path()).map_err(|e| wrong(e.to_string()))?;
@@ -73,7 +73,7 @@ impl Store {
     fn folder(path: &FilePath) -> Result<Self, Error> {
         std::fs::create_dir_all(path).map_err(local("make the folder", path))?;
         let path = path.canonicalize().map_err(local("find", path))?;
-        let objects = LocalFileSystem::new_with_prefix(&path).map_err(|source| Error::Store {
+        let objects = LocalFileSystem::new_with_prefix(&path).map_err(|source| Error::Object {
             doing: "open",
             key: path.display().to_string(),
             source,
@@ -81,35 +81,49 @@ impl Store {
         Ok(Self { objects: Arc::new(objects), prefix: Path::default(), folder: Some(path) })
     }
 
-    /// Writes an object unless its key is taken. On a local folder it is durable when this returns.
+    /// Writes an object unless its key is taken, under `lock` where the store knows locks (S3 does; a folder and memory do
+    /// not). On a local folder it is durable when this returns.
     ///
     /// # Errors
     /// The store refused or did not answer: the object may be there or not.
-    pub async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, Error> {
+    pub async fn create(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        lock: Option<Lock>,
+    ) -> Result<Created, Error> {
         if let Some(folder) = &self.folder {
             let (folder, key) = (folder.clone(), key.to_owned());
             let written = tokio::task::spawn_blocking(move || create_file(&folder, &key, &bytes));
             return written.await.map_err(Error::Task)?;
         }
-        let options = PutMode::Create.into();
+        let mut options = PutOptions::from(PutMode::Create);
+        if let Some(lock) = lock {
+            options.extensions.insert(lock);
+        }
         match self.objects.put_opts(&self.path(key), PutPayload::from(bytes), options).await {
             Ok(_) => Ok(Created::New),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(Created::Exists),
-            Err(source) => Err(Error::Store { doing: "create", key: key.to_owned(), source }),
+            Err(source) => Err(Error::Object { doing: "create", key: key.to_owned(), source }),
         }
     }
 
-    /// Reads an object; `None` where there is none.
+    /// Reads an object of at most `bytes_max`; `None` where there is none.
     ///
     /// # Errors
-    /// The store refused or did not answer.
-    pub async fn get(&self, key: &str) -> Result<Option<Bytes>, Error> {
-        let failed = |source| Error::Store { doing: "read", key: key.to_owned(), source };
-        match self.objects.get(&self.path(key)).await {
-            Ok(found) => found.bytes().await.map(Some).map_err(failed),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(source) => Err(failed(source)),
+    /// The store refused or did not answer, or the object is larger.
+    pub async fn get(&self, key: &str, bytes_max: u64) -> Result<Option<Bytes>, Error> {
+        let failed = |source| Error::Object { doing: "read", key: key.to_owned(), source };
+        let found = match self.objects.get(&self.path(key)).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(source) => return Err(failed(source)),
+        };
+        let bytes = found.meta.size;
+        if bytes > bytes_max {
+            return Err(Error::TooLarge { key: key.to_owned(), bytes, bytes_max });
         }
+        found.bytes().await.map(Some).map_err(failed)
     }
 
     /// Size and SHA-256 of an object, hashed as it comes: it may be larger than what is held in memory.
@@ -117,7 +131,7 @@ impl Store {
     /// # Errors
     /// The store refused or did not answer.
     pub async fn size_and_sha256(&self, key: &str) -> Result<Option<(u64, Digest)>, Error> {
-        let failed = |source| Error::Store { doing: "read", key: key.to_owned(), source };
+        let failed = |source| Error::Object { doing: "read", key: key.to_owned(), source };
         let found = match self.objects.get(&self.path(key)).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
@@ -133,7 +147,7 @@ impl Store {
         Ok(Some((u64::try_from(size).unwrap_or(u64::MAX), digest)))
     }
 
-    /// Keys under `folder` that sort after `after`, ascending.
+    /// All keys under `folder` that sort after `after`, ascending.
     ///
     /// # Errors
     /// The store refused or did not answer.
@@ -144,7 +158,7 @@ impl Store {
             Some(after) => self.objects.list_with_offset(Some(&prefix), &self.path(after)),
         };
         let keys = found.map_ok(|object| self.key(&object.location)).try_collect::<Vec<_>>().await;
-        let failed = |source| Error::Store { doing: "list", key: folder.to_owned(), source };
+        let failed = |source| Error::Object { doing: "list", key: folder.to_owned(), source };
         let mut keys = keys.map_err(failed)?;
         keys.sort_unstable();
         Ok(keys)

@@ -1,0 +1,1 @@
+//! What an agent written in Rust records itself with.
