@@ -5,8 +5,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
-use sealer::{Config, Metrics, Source, Store};
+use sealer::{Config, Metrics, Source};
 use spool::Spool;
+use store::Store;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 

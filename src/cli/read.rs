@@ -1,0 +1,111 @@
+//! The command lines of what reads a store.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use schemas::Micros;
+
+#[derive(Debug, Args)]
+pub(crate) struct Json {
+    /// Data as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is read.
+#[derive(Debug, Args)]
+pub(crate) struct Store {
+    /// A folder made by `up`, or a store's folder or URL
+    pub(crate) store: String,
+    /// Only sessions of this tenant; needed where several have a session of the same id
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sessions {
+    #[command(flatten)]
+    pub(crate) store: Store,
+    /// With an event at or after this time: RFC 3339, or a day
+    #[arg(long, value_parser = time, value_name = "TIME")]
+    pub(crate) since: Option<Micros>,
+    /// With an event before this time
+    #[arg(long, value_parser = time, value_name = "TIME")]
+    pub(crate) until: Option<Micros>,
+    /// In which this agent acted, by id or name
+    #[arg(long)]
+    pub(crate) agent: Option<String>,
+    /// In which this tool was called
+    #[arg(long)]
+    pub(crate) tool: Option<String>,
+    /// With an event of this status, such as error or denied
+    #[arg(long)]
+    pub(crate) status: Option<String>,
+    /// At most so many, the latest
+    #[arg(long)]
+    pub(crate) limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Trace {
+    #[command(flatten)]
+    pub(crate) store: Store,
+    /// The session's id
+    pub(crate) session: String,
+    /// Contents in full, not their beginnings
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// A folder made by `up`, or a store's folder or URL
+    pub(crate) store: String,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    #[command(flatten)]
+    pub(crate) store: Store,
+    /// Only this session; may be repeated
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Vec<String>,
+    /// The form
+    #[arg(long = "as", value_enum, default_value_t = ExportForm::Jsonl)]
+    pub(crate) form: ExportForm,
+    /// Where to [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// The form of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportForm {
+    /// Each event with its contents
+    Jsonl,
+    /// Each session as `import openai-chat` takes it
+    OpenaiChat,
+}
+
+/// RFC 3339, or a day, which begins at midnight UTC.
+fn time(text: &str) -> Result<Micros, String> {
+    let day = || Micros::parse(&format!("{text}T00:00:00Z"));
+    let wrong = || "it must be like 2026-11-22T10:00:00Z or 2026-11-22".to_owned();
+    Micros::parse(text).or_else(day).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rfc_3339_or_days() {
+        assert_eq!(time("1970-01-02"), Ok(Micros(86_400_000_000)));
+        assert_eq!(time("1970-01-01T00:00:01+00:00"), Ok(Micros(1_000_000)));
+        assert!(time("soon").is_err());
+    }
+}

@@ -1,0 +1,120 @@
+//! The command lines of the services, and of the keys that agents come with.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::Json;
+
+/// Where settings come from.
+#[derive(Debug, Default, Args)]
+pub(crate) struct SettingsArgs {
+    /// Settings, in TOML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting, over those of the file
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// Holds everything: the log in `spool`, what is sealed in `store`
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// Address for agents; port 0 takes a free one and prints it
+    #[arg(long, default_value = "127.0.0.1:4280")]
+    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) who: Who,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+/// Who may send events.
+#[derive(Debug, Args)]
+pub(crate) struct Who {
+    /// The file of keys that agents must present; without it every process of this machine may send
+    #[arg(long, value_name = "FILE", conflicts_with = "tenant")]
+    pub(crate) keys: Option<PathBuf>,
+    /// Owner of sessions that come without a key, which only loopback addresses allow
+    #[arg(long, default_value = "default")]
+    pub(crate) tenant: String,
+}
+
+pub(crate) const UP_HELP: &str = "\
+Sections of the settings: [ingest], [sealer], [metrics] (the sealer's; the gateway has its own at /metrics).
+Prints `listening on http://…` to standard error when it is ready. SIGTERM and ctrl-c stop it: what it has
+acknowledged is sealed first. After kill -9, start it again with the same folder.";
+
+pub(crate) const SERVICE_HELP: &str = "\
+One file of settings may serve both services. Its sections: [ingest], [sealer], [kafka], [kafka.properties]
+(librdkafka's own, such as security.protocol), [metrics] (listen = address for the sealer's; the gateway has its
+own at /metrics). SIGTERM and ctrl-c stop a service.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Ingest {
+    /// Bootstrap servers, host:port, with commas between
+    #[arg(long, value_name = "BROKERS")]
+    pub(crate) kafka: String,
+    /// The topic that events go to
+    #[arg(long)]
+    pub(crate) topic: String,
+    /// Address for agents
+    #[arg(long, default_value = "127.0.0.1:4280")]
+    pub(crate) listen: SocketAddr,
+    /// The file of keys that agents must present
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys: PathBuf,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sealer {
+    /// Bootstrap servers, host:port, with commas between
+    #[arg(long, value_name = "BROKERS")]
+    pub(crate) kafka: String,
+    /// The topic to seal
+    #[arg(long)]
+    pub(crate) topic: String,
+    /// Where segments go: a folder, or s3://bucket/prefix
+    #[arg(long)]
+    pub(crate) store: String,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Makes a key and prints it, once; the file keeps only what recognises it
+    Create {
+        #[command(flatten)]
+        file: KeysFile,
+        /// Whose sessions the key may write
+        #[arg(long)]
+        tenant: String,
+    },
+    /// Lists the keys' ids and tenants
+    List {
+        #[command(flatten)]
+        file: KeysFile,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Makes a key useless
+    Revoke {
+        #[command(flatten)]
+        file: KeysFile,
+        /// Id of the key, as `list` shows it
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeysFile {
+    /// The file of keys that the gateway reads
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys: PathBuf,
+}
