@@ -6,8 +6,9 @@ use schemas::{
     Content, EnrolledRecord, Envelope, KafkaKey, Micros, Partition, Place, Published, Salt, Topic,
     body_digest, encode_value,
 };
-use sealer::{Config, Created, Error, ErrorKind, Metrics, Source, Store};
+use sealer::{Config, Error, ErrorKind, Metrics, Source};
 use spool::Spool;
+use store::{Created, Store};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -51,7 +52,7 @@ impl Machine {
         let store = self.store();
         let mut segments = Vec::new();
         for key in store.list("segments", None).await.unwrap() {
-            let bytes = store.get(&key).await.unwrap().unwrap();
+            let bytes = store.get(&key, 1 << 30).await.unwrap().unwrap();
             segments.push((key, bytes));
         }
         segments
@@ -105,7 +106,7 @@ async fn everything_in_the_log_is_sealed_in_chained_segments_of_sorted_rows() {
         next = record.next.0;
         let store = machine.store();
         let beside = key.replace("segments/", "records/").replace(".parquet", ".record");
-        let text = store.get(&beside).await.unwrap().unwrap();
+        let text = store.get(&beside, 1 << 30).await.unwrap().unwrap();
         let enrolled = EnrolledRecord::parse(std::str::from_utf8(&text).unwrap()).unwrap();
         assert_eq!(enrolled.segment, record);
         assert!(prev.is_none_or(|prev| prev == record.prev));
@@ -167,12 +168,12 @@ async fn junk_at_the_next_key_stops_the_partition_and_is_left_alone() {
     machine.append(vec![event("a", 1)]);
     machine.seal(config(1000)).await.unwrap();
     let next = "segments/events/00000/0000000000/00000000000000000001.parquet";
-    machine.store().create(next, Bytes::from_static(b"junk")).await.unwrap();
+    machine.store().create(next, Bytes::from_static(b"junk"), None).await.unwrap();
     machine.append(vec![event("a", 2)]);
     let stopped = machine.seal(config(1000)).await.unwrap_err();
     assert_eq!(stopped.kind(), ErrorKind::Corrupt);
     assert!(stopped.to_string().contains(next), "{stopped}");
-    assert_eq!(machine.store().get(next).await.unwrap().unwrap(), "junk");
+    assert_eq!(machine.store().get(next, 1 << 30).await.unwrap().unwrap(), "junk");
 }
 
 /// A well-formed segment that continues the chain, with rows the log does not hold, planted while the sealer runs.
@@ -190,17 +191,18 @@ async fn an_invented_segment_at_the_next_key_is_not_adopted() {
         stop,
     ));
     let opening = loop {
-        if let Some(opening) = machine.store().get("epochs/events/00000/0000000000").await.unwrap()
+        if let Some(opening) =
+            machine.store().get("epochs/events/00000/0000000000", 1 << 30).await.unwrap()
         {
             break opening;
         }
         tokio::task::yield_now().await;
     };
-    forger.store().create("epochs/events/00000/0000000000", opening).await.unwrap();
+    forger.store().create("epochs/events/00000/0000000000", opening, None).await.unwrap();
     forger.append(vec![event("a", 2)]);
     forger.seal(config).await.unwrap();
-    let invented = forger.store().get(FIRST).await.unwrap().unwrap();
-    machine.store().create(FIRST, invented).await.unwrap();
+    let invented = forger.store().get(FIRST, 1 << 30).await.unwrap().unwrap();
+    machine.store().create(FIRST, invented, None).await.unwrap();
     machine.append(vec![event("a", 1)]);
     let stopped = running.await.unwrap().unwrap_err();
     assert_eq!(stopped.kind(), ErrorKind::Corrupt);
@@ -245,7 +247,11 @@ async fn claim_checked_bodies_are_listed_as_they_were_found() {
     };
     let ((there, first), (absent, second)) = (claim(b"kept apart"), claim(b"never sent"));
     let object = Bytes::from_static(b"kept apart");
-    machine.store().create(&schemas::body_key(&session, &there), object.clone()).await.unwrap();
+    machine
+        .store()
+        .create(&schemas::body_key(&session, &there), object.clone(), None)
+        .await
+        .unwrap();
     machine.append(vec![(key.clone(), first), (key, second), event("a", 3)]);
     machine.seal(config(1000)).await.unwrap();
     let segments = machine.segments().await;
@@ -263,9 +269,12 @@ async fn claim_checked_bodies_are_listed_as_they_were_found() {
 async fn a_local_create_takes_a_key_once() {
     let machine = Machine::new();
     let store = machine.store();
-    assert_eq!(store.create("a/b/c", Bytes::from_static(b"1")).await.unwrap(), Created::New);
-    assert_eq!(store.create("a/b/c", Bytes::from_static(b"2")).await.unwrap(), Created::Exists);
-    assert_eq!(store.get("a/b/c").await.unwrap().unwrap(), "1");
+    assert_eq!(store.create("a/b/c", Bytes::from_static(b"1"), None).await.unwrap(), Created::New);
+    assert_eq!(
+        store.create("a/b/c", Bytes::from_static(b"2"), None).await.unwrap(),
+        Created::Exists
+    );
+    assert_eq!(store.get("a/b/c", 1 << 30).await.unwrap().unwrap(), "1");
     assert_eq!(store.list("a", None).await.unwrap(), ["a/b/c"]);
-    assert_eq!(store.get("a/b/d").await.unwrap(), None);
+    assert_eq!(store.get("a/b/d", 1 << 30).await.unwrap(), None);
 }

@@ -92,7 +92,7 @@ async fn a_broken_chain_is_found() {
 
 #[tokio::test]
 async fn a_record_that_no_segment_has_is_found() {
-    assert_eq!(found(|_, record| record.lock = Some("compliance".to_owned())).await, ["record"]);
+    assert_eq!(found(|_, record| record.lock = Some(schemas::LockMode::Compliance)).await, ["record"]);
     let epochs = "3:1,2:2".to_owned();
     assert_eq!(found(|_, record| record.leader_epochs = Some(epochs)).await, ["record"]);
 }
