@@ -14,6 +14,7 @@ sys.dont_write_bytecode = True
 
 import chancery_spec as spec  # noqa: E402
 import messages  # noqa: E402
+import signatures  # noqa: E402
 import stores  # noqa: E402
 
 MURMUR2 = {  # from the tests of Kafka's clients
@@ -25,7 +26,7 @@ MURMUR2 = {  # from the tests of Kafka's clients
 def main(folder):
     files, segments = stores.store()
     vectors = {"digests": digests(), "merkle": merkle(), "events": messages.cases(), "records": records(),
-               "proofs": stores.proofs(segments)}
+               "proofs": stores.proofs(segments), "signatures": signatures.cases()}
     for name, value in vectors.items():
         write(folder / f"{name}.json", (json.dumps(value, indent=1) + "\n").encode())
     for name, objects in {"store": files, "store-epochs": stores.store_epochs()}.items():

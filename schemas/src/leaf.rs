@@ -3,7 +3,8 @@
 use crate::digest::{Digest, Hasher, Salt, digest_of_parts};
 use crate::event::Body;
 use crate::id::{Offset, SessionKey};
-use crate::message::{Event, Header, Reason, Timestamp};
+use crate::message::{Event, Header, Reason};
+use crate::timestamp::Timestamp;
 use crate::value::body_item_hash;
 
 /// Everything that is stored of a message besides its event: what the carriage digest covers.

@@ -8,6 +8,7 @@ mod column;
 mod digest;
 mod epoch;
 mod event;
+mod frame;
 mod gaps;
 mod id;
 mod json;
@@ -20,7 +21,9 @@ mod partition;
 mod proof;
 mod record;
 mod schema;
+pub mod signature;
 mod text;
+mod timestamp;
 mod value;
 
 pub use column::{COLUMNS, Column, ColumnType, FIRST_VIEW, View};
@@ -30,6 +33,7 @@ pub use event::{
     Admission, Body, Content, ContextPrefix, Delegate, Enc, Envelope, Evaluation, Link, Retrieval,
     Signature, StateChange,
 };
+pub use frame::SchemaId;
 pub use gaps::{Counted, GAPS_MAX, Gaps};
 pub use id::{
     Epoch, EventId, Invalid, KafkaKey, Micros, Offset, Partition, SessionId, SessionKey, SpanId,
@@ -46,10 +50,15 @@ pub use merkle::{
 };
 pub use message::{
     ENVELOPE_BYTES_MAX, Event, Header, LIST_ITEMS_MAX, Malformed, Message, Place, Reason,
-    STRING_BYTES_MAX, Timestamp, TimestampType, VALUE_BYTES_MAX, read, read_rebuilt,
+    STRING_BYTES_MAX, VALUE_BYTES_MAX, read, read_confluent, read_rebuilt, read_rebuilt_confluent,
+    read_value,
 };
 pub use partition::partition_of;
 pub use proof::{Neighbour, SessionProof};
 pub use record::{Chain, EnrolledRecord, SegmentRecord, leaf_hash};
 pub use schema::{PUBLISHED, Published};
-pub use value::{body_digest, body_item_hash, context_digest, encode_value, write_value};
+pub use timestamp::{Timestamp, TimestampType};
+pub use value::{
+    body_digest, body_item_hash, context_digest, encode_framed, encode_value, write_framed,
+    write_value,
+};

@@ -5,9 +5,12 @@
 use crate::avro::{Avro, Fault, Reader};
 use crate::digest::{Digest, Hasher};
 use crate::event::{Body, Envelope};
+use crate::frame::{self, Framed, SchemaId};
 use crate::id::{KafkaKey, Offset, Partition, SessionId, SessionKey, Tenant};
+use crate::lines::Framing;
 use crate::partition::partition_of;
 use crate::schema::Published;
+use crate::timestamp::Timestamp;
 use crate::value::body_digest;
 
 /// Longest value of a message that can be an event.
@@ -18,47 +21,6 @@ pub const ENVELOPE_BYTES_MAX: usize = 1 << 20;
 pub const STRING_BYTES_MAX: usize = 4096;
 /// Longest list.
 pub const LIST_ITEMS_MAX: usize = 65_535;
-
-/// What a message's timestamp means, numbered as Kafka numbers it plus one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TimestampType {
-    /// There is none.
-    #[default]
-    None,
-    /// The producer's clock.
-    CreateTime,
-    /// The broker's clock.
-    LogAppendTime,
-}
-
-impl TimestampType {
-    /// The number the format gives it.
-    #[must_use]
-    pub fn code(self) -> u8 {
-        match self {
-            Self::None => 0,
-            Self::CreateTime => 1,
-            Self::LogAppendTime => 2,
-        }
-    }
-
-    /// The inverse of [`Self::code`].
-    #[must_use]
-    pub fn from_code(code: i32) -> Option<Self> {
-        [Self::None, Self::CreateTime, Self::LogAppendTime]
-            .into_iter()
-            .find(|kind| i32::from(kind.code()) == code)
-    }
-}
-
-/// When a message was written, in milliseconds since 1970; 0 where the type is `None`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Timestamp {
-    /// Whose clock.
-    pub kind: TimestampType,
-    /// Milliseconds.
-    pub millis: i64,
-}
 
 /// A Kafka header. Kafka tells a null value from an empty one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,12 +152,12 @@ pub struct Event<'a> {
     pub event_digest: Digest,
 }
 
-/// Takes a message apart, or says by which rule it is raw.
+/// Takes a message apart, or says by which rule it is raw. The topic has single-object framing.
 ///
 /// # Errors
 /// The first condition of the table that holds.
 pub fn read<'a>(message: &Message<'a>, place: Place) -> Result<Event<'a>, Malformed> {
-    take_apart(message, place, true)
+    take_apart(message, place, true, frame::single_object)
 }
 
 /// As [`read`], for a message put together again from a segment, the digests of its clear bodies having just been
@@ -204,11 +166,63 @@ pub fn read<'a>(message: &Message<'a>, place: Place) -> Result<Event<'a>, Malfor
 /// # Errors
 /// The first condition of the table that holds.
 pub fn read_rebuilt<'a>(message: &Message<'a>, place: Place) -> Result<Event<'a>, Malformed> {
-    take_apart(message, place, false)
+    take_apart(message, place, false, frame::single_object)
 }
 
-fn take_apart<'a>(message: &Message<'a>, place: Place, hash: bool) -> Result<Event<'a>, Malformed> {
-    event(message, place, hash).map_err(|(reason, detail)| {
+/// As [`read`], on a topic with Confluent framing: `named` is the published schema that an id stands for, if it stands for
+/// one. It must know: a registry that did not answer says nothing about a message.
+///
+/// # Errors
+/// The first condition of the table that holds.
+pub fn read_confluent<'a>(
+    message: &Message<'a>,
+    place: Place,
+    named: impl Fn(SchemaId) -> Option<&'static Published>,
+) -> Result<Event<'a>, Malformed> {
+    take_apart(message, place, true, |value| frame::confluent(value, named))
+}
+
+/// As [`read_rebuilt`], on a topic with Confluent framing.
+///
+/// # Errors
+/// The first condition of the table that holds.
+pub fn read_rebuilt_confluent<'a>(
+    message: &Message<'a>,
+    place: Place,
+    named: impl Fn(SchemaId) -> Option<&'static Published>,
+) -> Result<Event<'a>, Malformed> {
+    take_apart(message, place, false, |value| frame::confluent(value, named))
+}
+
+/// Takes a value apart that is no topic's yet, by the rules 2 to 7 of the table: what its key must be follows from it.
+///
+/// # Errors
+/// The first of those conditions that holds; it is of no session.
+pub fn read_value<'a>(
+    value: &'a [u8],
+    framing: Framing,
+    named: impl Fn(SchemaId) -> Option<&'static Published>,
+) -> Result<Event<'a>, Malformed> {
+    let event = match framing {
+        Framing::SingleObject => event(value, true, frame::single_object),
+        Framing::Confluent => event(value, true, |value| frame::confluent(value, named)),
+    };
+    event.map_err(|(reason, detail)| Malformed { reason, detail, session_key: SessionKey::NONE })
+}
+
+fn take_apart<'a>(
+    message: &Message<'a>,
+    place: Place,
+    hash: bool,
+    framed: impl FnOnce(&'a [u8]) -> Framed<'a>,
+) -> Result<Event<'a>, Malformed> {
+    let value = message.value.ok_or((Reason::Tombstone, "the value is null"));
+    let event = value.and_then(|value| {
+        let event = event(value, hash, framed)?;
+        check_key(&event.envelope, message.key, place)?;
+        Ok(event)
+    });
+    event.map_err(|(reason, detail)| {
         let key = message.key.and_then(|key| KafkaKey::parse(key).ok());
         let session_key = key.map_or(SessionKey::NONE, |key| key.session_key());
         Malformed { reason, detail, session_key }
@@ -216,27 +230,19 @@ fn take_apart<'a>(message: &Message<'a>, place: Place, hash: bool) -> Result<Eve
 }
 
 fn event<'a>(
-    message: &Message<'a>,
-    place: Place,
+    value: &'a [u8],
     hash: bool,
+    framed: impl FnOnce(&'a [u8]) -> Framed<'a>,
 ) -> Result<Event<'a>, (Reason, &'static str)> {
-    let value = message.value.ok_or((Reason::Tombstone, "the value is null"))?;
     if value.is_empty() {
         return Err((Reason::Empty, "the value has no bytes"));
     }
-    let not_ours = (Reason::Frame, "the value does not begin with an Avro single-object frame");
-    let (frame, content) = value.split_first_chunk::<10>().ok_or(not_ours)?;
-    if !frame.starts_with(&[0xc3, 0x01]) {
-        return Err(not_ours);
-    }
-    let schema = Published::of_frame(*frame)
-        .ok_or((Reason::Schema, "the frame's fingerprint is of no published schema"))?;
+    let (schema, frame, content) = framed(value)?;
     if value.len() > VALUE_BYTES_MAX {
         return Err((Reason::Encoding, "the value is over 32 MiB"));
     }
     let event = decode(schema, frame, content)?;
     check_bodies(&event, hash).map_err(|detail| (Reason::Body, detail))?;
-    check_key(&event.envelope, message.key, place)?;
     Ok(event)
 }
 

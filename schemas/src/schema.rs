@@ -44,6 +44,16 @@ impl Published {
         PUBLISHED.iter().find(|schema| schema.digest == *digest)
     }
 
+    /// The schema that `text` is, whatever its spacing and the order of attributes: equal as parsed JSON. A Rabin fingerprint
+    /// would not do, since it leaves out what Avro's canonical form leaves out, such as defaults.
+    #[must_use]
+    pub fn of_text(text: &str) -> Option<&'static Self> {
+        let given: serde_json::Value = serde_json::from_str(text).ok()?;
+        PUBLISHED
+            .iter()
+            .find(|schema| serde_json::from_str(schema.text).ok().as_ref() == Some(&given))
+    }
+
     pub(crate) fn of_frame(frame: [u8; 10]) -> Option<&'static Self> {
         PUBLISHED.iter().find(|schema| schema.frame() == frame)
     }
@@ -58,6 +68,20 @@ mod tests {
         for schema in PUBLISHED {
             assert_eq!(schema.digest, Digest::of(schema.text.as_bytes()));
         }
+    }
+
+    #[test]
+    fn a_text_is_a_published_schema_when_it_says_the_same() {
+        let mut value: serde_json::Value = serde_json::from_str(Published::LATEST.text).unwrap();
+        let object = value.as_object_mut().unwrap();
+        let first = object.keys().next().unwrap().clone();
+        let moved = object.shift_remove(&first).unwrap();
+        object.insert(first, moved);
+        assert_eq!(Published::of_text(&value.to_string()), PUBLISHED.last());
+        value["doc"] = "another".into();
+        assert_eq!(Published::of_text(&value.to_string()), None);
+        assert_eq!(Published::of_text("\"bytes\""), None);
+        assert_eq!(Published::of_text("{"), None);
     }
 
     #[test]

@@ -14,9 +14,21 @@ pub fn encode_value(
     admission: Option<&[u8]>,
     bodies: &[Body<'_>],
 ) -> Vec<u8> {
+    encode_framed(&schema.frame(), envelope, signature, admission, bodies)
+}
+
+/// As [`encode_value`], with any frame that names the schema.
+#[must_use]
+pub fn encode_framed(
+    frame: &[u8],
+    envelope: &[u8],
+    signature: Option<&[u8]>,
+    admission: Option<&[u8]>,
+    bodies: &[Body<'_>],
+) -> Vec<u8> {
     let payload: usize = bodies.iter().map(|body| 96 + body.data.map_or(0, <[u8]>::len)).sum();
     let mut out = Vec::with_capacity(256 + envelope.len() + payload);
-    write_value(&mut out, schema, envelope, signature, admission, bodies);
+    write_framed(&mut out, frame, envelope, signature, admission, bodies);
     out
 }
 
@@ -29,7 +41,19 @@ pub fn write_value(
     admission: Option<&[u8]>,
     bodies: &[Body<'_>],
 ) {
-    out.extend_from_slice(&schema.frame());
+    write_framed(out, &schema.frame(), envelope, signature, admission, bodies);
+}
+
+/// As [`write_value`], with any frame that names the schema.
+pub fn write_framed(
+    out: &mut Vec<u8>,
+    frame: &[u8],
+    envelope: &[u8],
+    signature: Option<&[u8]>,
+    admission: Option<&[u8]>,
+    bodies: &[Body<'_>],
+) {
+    out.extend_from_slice(frame);
     out.extend_from_slice(envelope);
     for record in [signature, admission] {
         out.push(if record.is_some() { 2 } else { 0 });

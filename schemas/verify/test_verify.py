@@ -252,22 +252,44 @@ class Objects(Tampered):
         held = first.read_bytes()
         first.write_bytes(last.read_bytes())
         last.write_bytes(held)
-        self.assertIn("segment", self.kinds())
+        self.assertEqual({"misplaced"}, self.kinds())
         one, _, other = self.objects("records")[:3]
         held = one.read_bytes()
         one.write_bytes(other.read_bytes())
         other.write_bytes(held)
-        self.assertIn("segment", self.kinds())
+        self.assertIn("misplaced", self.kinds())
 
     def test_a_replaced_record_is_found(self):
         one, other = self.objects("records")[:2]
         one.write_bytes(other.read_bytes())
-        self.assertIn("segment", self.kinds())
+        self.assertIn("digest", self.kinds())
+
+    def test_an_expired_segment_is_no_finding(self):
+        path = self.objects("segments")[0]
+        path.unlink()
+        self.assertEqual({"missing_segment"}, self.kinds())
+        with mock.patch.object(verify, "NOW", "2034-01-01T00:00:00Z"):
+            self.assertEqual([], findings(self.store))
+
+    def test_lost_history_and_abandoned_objects_are_told_and_no_findings(self):
+        status, printed = run(self.root / "store-epochs")
+        self.assertEqual(status, 0)
+        self.assertIn("events/00001: LOST: offsets 3 to 6 before they could be sealed, says epoch 1 (truncated", printed)
+        self.assertIn("abandoned segments/events/00001/0000000001/00000000000000000010.parquet - ", printed)
+
+    def test_a_segment_after_the_end_of_its_epoch_is_found(self):
+        held = self.root / "store-epochs" / "segments/events/00001/0000000000"
+        shutil.copy(held / f"{0:020}.parquet", held / f"{4:020}.parquet")
+        self.assertIn("chain", self.kinds(self.root / "store-epochs"))
+
+    def test_junk_under_the_next_key_is_found(self):
+        self.objects("segments")[0].with_name(f"{27:020}.parquet").write_bytes(b"PAR1 junk PAR1")
+        self.assertEqual({"junk"}, self.kinds())
 
     def test_unknown_objects_are_found(self):
         (self.store / "segments" / "notes.txt").write_text("no")
         (self.store / "segments/events/00000/0000000000/1.parquet").write_text("no")
-        self.assertEqual([finding["kind"] for finding in findings(self.store)], ["unknown"] * 2)
+        self.assertEqual([finding["kind"] for finding in findings(self.store)], ["junk"] * 2)
 
     def test_what_cannot_be_read_is_no_finding(self):
         self.assertEqual(run(self.root / "nowhere")[0], 4)
@@ -394,8 +416,8 @@ class Content(Tampered):
 
     def test_a_false_record_is_found(self):
         for old, new, kind in (("rows 6", "rows 5", "segment"), ("start 21", "start 20", "chain"),
-                               ("\ntotal 18", "\ntotal 19", "chain"), ("topic events", "topic other", "segment"),
-                               ("epoch 0", "epoch 1", "segment"), ("\nprev ", "\nprev " + "0" * 64 + "\n#", "segment"),
+                               ("\ntotal 18", "\ntotal 19", "chain"), ("topic events", "topic other", "misplaced"),
+                               ("epoch 0", "epoch 1", "misplaced"), ("\nprev ", "\nprev " + "0" * 64 + "\n#", "segment"),
                                ("partitions 3", "partitions 4", "chain"), ("time_min 17", "time_min 18", "segment"),
                                ("lock compliance", "lock -", "segment"), ("leader_epochs 21:5", "leader_epochs 27:5", "segment")):
             with self.subTest(new):

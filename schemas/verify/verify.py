@@ -13,6 +13,7 @@ import sys
 from collections import namedtuple
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from datetime import datetime, timezone
 from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
@@ -22,7 +23,7 @@ sys.dont_write_bytecode = True
 from message import sha256  # noqa: E402
 from segment import HELD, HEX, INSTANT, NUMBER, RECORD, TOPIC, Examined, examine, pattern_of  # noqa: E402
 
-UNCHECKED = ("not checked: signatures, the log and its checkpoints, object lock and versions, the broker's own offsets, content of "
+UNCHECKED = ("not checked: signatures of sources, the log and its checkpoints, object lock and versions, the broker's own offsets, content of "
              "encrypted bodies, context digests, values in page indexes, bytes that no page and no footer uses, repeated metadata "
              "keys, a Confluent registry; claim-checked bodies absent: {}; raw rows not judged: {}")
 
@@ -33,6 +34,8 @@ OPENING = pattern_of("epoch", HELD | {
     "prev": f"{HEX}|-"},
     f"(?P<missing>(?:missing {NUMBER} {NUMBER}\n)*)(?P<abandoned>(?:abandoned [!-~]+ [!-~]+ {HEX}\n)*)")
 TERMINAL = "chancery/terminal@v1"
+FOOTER = re.compile(b"chancery/segment@v1\n(?:[a-z_]+ [ -~]*\n)+")  # a record, wherever it stands in a file
+NOW = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 PLACE = f"(?P<topic>{TOPIC})/(?P<partition>[0-9]{{5}})/(?P<epoch>[0-9]{{10}})"
 KEYS = {"epochs": re.compile(f"epochs/{PLACE}"), "segments": re.compile(f"segments/{PLACE}/(?P<start>[0-9]{{20}})[.]parquet"),
         "records": re.compile(f"records/{PLACE}/(?P<start>[0-9]{{20}})[.]record")}
@@ -57,8 +60,8 @@ class Report:
     """Findings in the order of discovery, and what is printed of them."""
 
     def __init__(self, quiet):
-        self.quiet, self.findings, self.settled, self.unread = quiet, [], 0, []
-        self.segments = self.rows = self.events = self.absent = self.unjudged = 0
+        self.quiet, self.findings, self.settled, self.unread, self.told = quiet, [], 0, [], []
+        self.segments = self.rows = self.events = self.absent = self.unjudged = self.expired = 0
 
     def add(self, kind, key, reason, offset=None):
         place = re.match(f"[a-z]+/({TOPIC})/([0-9]{{5}})/", key)
@@ -74,6 +77,9 @@ class Report:
         if good and all(finding["object"] != key for finding in fresh):
             self.say(f"ok  {key}  {good}")
 
+    def tell(self, lines):
+        self.told.extend(lines)
+
     def say(self, line, out=None):
         if not self.quiet or out:
             print(line.encode("unicode_escape").decode("ascii"), file=out or sys.stdout)
@@ -82,11 +88,16 @@ class Report:
         self.settle()
         for problem in self.unread:
             self.say(f"could not read {problem}", sys.stderr)
+        for line in self.told:
+            self.say(line)
         self.say(f"{self.segments} segments, {self.rows} rows, {self.events} events, {len(self.findings)} findings")
+        if self.expired:
+            self.say(f"gone, their retention having passed: {self.expired} segments")
         self.say(UNCHECKED.format(self.absent, self.unjudged))
         if self.quiet:
             ok = not self.findings and not self.unread
-            print(json.dumps({"ok": ok, "segments": self.segments, "events": self.events, "findings": self.findings}))
+            print(json.dumps({"ok": ok, "segments": self.segments, "events": self.events, "findings": self.findings,
+                              "told": self.told}))
         return 3 if self.findings else 4 if self.unread else 0
 
 
@@ -137,7 +148,7 @@ def check_store(path, report):
                 held = partitions.setdefault((match["topic"], match["partition"]), {name: {} for name in KEYS})
                 held[prefix].setdefault(int(match["epoch"]), []).append(key)
             else:
-                report.add("unknown", key, "no object has such a name")
+                report.add("junk", key, "no object has such a name")
     for place in sorted(partitions):
         Chain(store, f"{place[0]}/{place[1]}", partitions[place], report).check()
 
@@ -152,24 +163,21 @@ class Chain:
         for epoch, opening in self.openings.items():
             for line in opening["abandoned"].splitlines() if opening else ():
                 self.abandoned[line.split()[1]] = epoch, line.split()[3]
+        self.closed = False  # whether the epoch has ended
         self.head = None  # None where the chain is broken: what follows is then not compared with what was before
 
     def check(self):
-        epochs = sorted(self.held["epochs"].keys() | self.held["segments"].keys())
+        epochs = sorted(set().union(*self.held.values()))
         for before, epoch in pairwise([-1, *epochs]):
             if epoch != before + 1:
-                self.report.add("chain", self.opening_key(before + 1), "the epoch's opening is missing")
+                self.report.add("epoch", self.opening_key(before + 1), "the epoch's opening is missing")
                 self.head = None
             self.check_opening(epoch)
-            for key in self.held["segments"].get(epoch, ()):
+            enrolled = map(key_of_segment, self.held["records"].get(epoch, ()))
+            for key in sorted({*self.held["segments"].get(epoch, ()), *enrolled}):
                 self.check_object(epoch, key)
             self.check_end(epoch)
             self.report.settle()
-        segments = {key for keys in self.held["segments"].values() for key in keys}
-        for key in sorted(key for keys in self.held["records"].values() for key in keys):
-            if key.replace("records/", "segments/", 1).removesuffix(".record") + ".parquet" not in segments:
-                self.report.add("record", key, "the record has no segment")
-        self.report.settle()
 
     def opening_key(self, epoch):
         return f"epochs/{self.place}/{epoch:010}"
@@ -178,42 +186,64 @@ class Chain:
         text = (self.store.read(key) or b"").decode("ascii", "replace")
         match = OPENING.fullmatch(text)
         if not match or place_of(match) != f"{self.place}/{epoch:010}":
-            self.report.add("opening", key, "not the opening of this epoch")
+            self.report.add("epoch", key, "not the opening of this epoch")
             return None
         return match.groupdict() | {"text": text}
 
     def check_opening(self, epoch):
         opening, before = self.openings.get(epoch), self.head
-        self.head = None
+        self.head, self.closed = None, False
         if opening is None:
             if epoch not in self.openings:
-                self.report.add("chain", self.opening_key(epoch), "the epoch's opening is missing")
+                self.report.add("epoch", self.opening_key(epoch), "the epoch's opening is missing")
             return
         for reason in opening_faults(opening, before):
-            self.report.add("opening", self.opening_key(epoch), reason)
+            self.report.add("epoch", self.opening_key(epoch), reason)
+        self.report.tell(f"{self.place}: {line}" for line in told(opening, before))
         self.head = Head(leaf_of(opening["text"]), int(opening["start"]), int(opening["total"]))
 
     def check_object(self, epoch, key):
         data = self.store.read(key)
         if data is None:
-            self.head = None
+            self.check_absent(epoch, key)
         elif self.abandoned.get(key, (0,))[0] > epoch:
             if sha256(data).hex() != self.abandoned[key][1]:
-                self.report.add("segment", key, "not the object that was abandoned")
+                self.report.add("junk", key, "not the object that was abandoned")
         elif data.startswith(TERMINAL.encode()):
             if self.head and data != self.terminal(epoch):
-                self.report.add("terminal", key, "not the terminal object that is due here")
+                self.report.add("epoch", key, "not the terminal object that is due here")
             elif self.head and key != self.next_key(epoch):
-                self.report.add("terminal", key, "not where the chain ends")
+                self.report.add("epoch", key, "not where the chain ends")
+            self.closed = True
         else:
             checked = check_segment(self.store, key, data, self.report)
             if checked.record:
                 self.check_link(epoch, key, checked.record)
-            self.head = checked.record and Head(checked.leaf, int(checked.record["next"]), int(checked.record["total"]))
+            if not self.closed:
+                self.head = checked.record and Head(checked.leaf, int(checked.record["next"]), int(checked.record["total"]))
             self.report.settle(key, checked.good)
+
+    def check_absent(self, epoch, key):
+        """A segment that is gone: the chain goes on by its record, and no finding is made of it after its retention."""
+        text = (self.store.read(record_key_of(key)) or b"").decode("ascii", "replace")
+        match = ENROLLED.fullmatch(text)
+        if not match or match["key"] != key:
+            self.report.add("missing_segment", key, "it is gone, and no record says what it was")
+            self.head = None
+            return
+        record = RECORD.fullmatch(match["record"]).groupdict()
+        if record["retain_until"] != "-" and record["retain_until"] < NOW:
+            self.report.expired += 1
+        else:
+            self.report.add("missing_segment", key, "there is a record of it, and it is gone")
+        self.check_link(epoch, key, record)
+        self.head = Head(leaf_of(text), int(record["next"]), int(record["total"]))
 
     def check_link(self, epoch, key, record):
         opening, head = self.openings.get(epoch), self.head
+        if self.closed:
+            self.report.add("chain", key, "comes after the end of its epoch")
+            return
         for name in HELD if opening else ():
             if record[name] != opening[name]:
                 self.report.add("chain", key, f"{name} is {record[name]}, the opening has {opening[name]}")
@@ -229,7 +259,7 @@ class Chain:
     def check_end(self, epoch):
         """An epoch that another follows ends in a terminal object, unless junk lies there."""
         if epoch + 1 in self.openings and self.head and self.next_key(epoch) not in self.held["segments"].get(epoch, ()):
-            self.report.add("terminal", self.next_key(epoch), "a later epoch is open, and this one has no terminal object")
+            self.report.add("epoch", self.next_key(epoch), "a later epoch is open, and this one has no terminal object")
 
     def next_key(self, epoch):
         return f"segments/{self.place}/{epoch:010}/{self.head.next:020}.parquet"
@@ -261,23 +291,50 @@ def opening_faults(opening, before):
             yield f"offsets {before.next} to {start} are in neither epoch and not said to be missing"
 
 
+def changed(key, data):
+    """The finding where bytes are not the record's. They are not parsed, but a segment shows its own record in its footer."""
+    shown = [text.decode("ascii") for text in FOOTER.findall(data)][-1:]
+    own = [segment_key(record) for record in map(RECORD.fullmatch, shown) if record]
+    if own and own[0] != key:
+        return "misplaced", key, f"it is another segment, that of {own[0]}"
+    return "digest", key, "the bytes are not those of its record; not parsed"
+
+
+def told(opening, before):
+    """History that is lost, and objects that were abandoned: no findings, since the opening hides neither."""
+    says = f"says epoch {opening['epoch']} ({opening['reason']}, opened {opening['opened_at']})"
+    for line in opening["missing"].splitlines():
+        first, after = map(int, line.split()[1:])
+        yield f"LOST: offsets {first} to {after - 1} before they could be sealed, {says}"
+    if opening["reason"] == "recreated":
+        yield f"LOST: what the old topic held unsealed, {says}"
+    elif before and int(opening["start"]) < before.next:
+        yield f"AGAIN: offsets {opening['start']} to {before.next - 1} are in two epochs, for other messages, {says}"
+    for line in opening["abandoned"].splitlines():
+        yield f"{line}, {says}"
+
+
 Checked = namedtuple("Checked", "record leaf good")
 
 
 def check_segment(store, key, data, report, alone=False):
     """A segment and the copy of its record: bytes first, and only bytes that are the record's are parsed."""
-    record_key = key.replace("segments/", "records/", 1).removesuffix(".parquet") + ".record"
+    record_key = record_key_of(key)
     copy = store.read(record_key)
     match = ENROLLED.fullmatch((copy or b"").decode("ascii", "replace"))
     report.segments += 1
     if copy is None and not alone:
-        report.add("record", record_key, "the segment has no record")
+        report.add("missing_record", key, "there is no record of it")
     elif copy is not None and not match:
         report.add("record", record_key, "not an enrolled record")
     elif match and (match["size"], match["sha256"]) != (str(len(data)), sha256(data).hex()):
-        report.add("segment", key, "the bytes are not those of its record; not parsed")
+        report.add(*changed(key, data))
         return Checked(RECORD.fullmatch(match["record"]).groupdict(), leaf_of(copy.decode()), None)
     segment = isolated(data, store.root)
+    if segment.record is None and copy is None and not alone:
+        report.findings.pop()
+        report.add("junk", key, "it is no segment, and there is no record of one")
+        return Checked(None, None, None)
     for kind, reason, offset in segment.findings:
         report.add(kind, key, reason, offset)
     for name in ("rows", "events", "absent", "unjudged"):
@@ -285,8 +342,8 @@ def check_segment(store, key, data, report, alone=False):
     record = segment.record
     if record is None:
         return Checked(None, None, None)
-    if KEYS["segments"].fullmatch(key) and key != f"segments/{place_of(record)}/{int(record['start']):020}.parquet":
-        report.add("segment", key, "the footer's record is of another key")
+    if KEYS["segments"].fullmatch(key) and key != segment_key(record):
+        report.add("misplaced", key, "it is another segment, by the record in its footer")
     enrolled = f"{segment.text}key {key}\nsize {len(data)}\nsha256 {sha256(data).hex()}\n"
     if match and copy != enrolled.encode():
         report.add("record", record_key, "not the record of the segment")
@@ -305,6 +362,18 @@ def isolated(data, root):
     except BrokenProcessPool:
         POOL.clear()
         return Examined([("segment", "cannot be read: it ends the process that tries to", None)], None, None, 0, 0, 0, 0)
+
+
+def segment_key(record):
+    return f"segments/{place_of(record)}/{int(record['start']):020}.parquet"
+
+
+def record_key_of(key):
+    return key.replace("segments/", "records/", 1).removesuffix(".parquet") + ".record"
+
+
+def key_of_segment(record_key):
+    return record_key.replace("records/", "segments/", 1).removesuffix(".record") + ".parquet"
 
 
 def place_of(record):

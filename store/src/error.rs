@@ -1,5 +1,7 @@
 //! What can go wrong with a store, and what to do about it.
 
+use std::fmt;
+
 /// Why the store did not do as it was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -22,6 +24,17 @@ pub enum Error {
         /// What the store said.
         #[source]
         source: object_store::Error,
+    },
+    /// S3 refused.
+    #[error("could not {doing} {}", key.escape_debug())]
+    S3 {
+        /// What was being done.
+        doing: &'static str,
+        /// To which object, by its whole key, or `the bucket`.
+        key: String,
+        /// What S3 said.
+        #[source]
+        refusal: Box<Refusal>,
     },
     /// The local folder refused.
     #[error("could not {doing} {path}")]
@@ -49,6 +62,34 @@ pub enum Error {
     Task(#[source] tokio::task::JoinError),
 }
 
+/// What an S3 server said when it refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// S3's word for it; servers differ in status and word for the same thing.
+    pub code: String,
+    /// The server's own sentence.
+    pub why: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server answered {}", self.status)?;
+        [&self.code, &self.why]
+            .into_iter()
+            .filter(|said| !said.is_empty())
+            .try_for_each(|said| write!(f, ", {said}"))
+    }
+}
+
+impl Refusal {
+    /// Whether the same request may succeed in a moment.
+    pub(crate) fn passes(&self) -> bool {
+        matches!(self.status, 408 | 409 | 429 | 500..)
+    }
+}
+
 /// What to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -68,8 +109,20 @@ impl Error {
             Self::Object { doing: "create", .. } | Self::Local { doing: "create", .. } => {
                 Kind::Unknown
             }
-            Self::Object { .. } | Self::Local { .. } | Self::Task(_) => Kind::Transient,
+            Self::S3 { refusal, .. } if !refusal.passes() => Kind::Refused,
+            Self::S3 { .. } | Self::Object { .. } | Self::Local { .. } | Self::Task(_) => {
+                Kind::Transient
+            }
             Self::Address { .. } | Self::TooLarge { .. } => Kind::Refused,
+        }
+    }
+
+    /// What S3 said, where it was S3 that refused.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::S3 { refusal, .. } => Some(refusal),
+            _ => None,
         }
     }
 }
