@@ -7,29 +7,22 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slotted;
 
 use schemas::{
-    Admission, Body, Content, Digest, ENVELOPE_BYTES_MAX, Envelope, EventId, Hasher, Micros,
-    Published, body_digest, context_digest, encode_value,
+    Body, Content, Digest, ENVELOPE_BYTES_MAX, Envelope, EventId, Hasher, Published, body_digest,
+    context_digest, encode_framed,
 };
 
+use crate::claim::{self, Halt};
+use crate::class::{Class, classes};
 use crate::config::Config;
+use crate::door::Door;
 use crate::draft::{Draft, Slot};
+use crate::given;
 use crate::memory::Memory;
 use crate::refusal::{Code, Refusal};
-use crate::session::{Known, Receipt, Remembered, Session};
+use crate::session::{Carried, Known, Receipt, Remembered, Session};
 
 /// The one kind of event whose contents are a whole context: others repeat nothing that is worth a reference.
 const CONTEXT_KIND: &str = "llm.call";
-
-/// What every admission of a request says.
-#[derive(Debug)]
-pub(crate) struct Door<'a> {
-    pub(crate) config: &'a Config,
-    pub(crate) credential_id: &'a str,
-    pub(crate) gateway_epoch: i64,
-    pub(crate) now: Micros,
-    /// The sink's limit, or the gateway's where that is less.
-    pub(crate) event_bytes_max: usize,
-}
 
 /// What the gateway knows: sessions, and how many events it has admitted.
 #[derive(Debug)]
@@ -45,9 +38,11 @@ pub(crate) struct Admitted {
     pub(crate) value: Vec<u8>,
     pub(crate) receipt: Receipt,
     /// The session's base when it was admitted.
-    base: u64,
-    fingerprint: Option<Digest>,
+    pub(crate) base: u64,
+    pub(crate) fingerprint: Option<Digest>,
+    pub(crate) class: Class,
     pub(crate) bodies_inline: usize,
+    pub(crate) bodies_stored: usize,
     pub(crate) bodies_by_digest: usize,
 }
 
@@ -95,16 +90,20 @@ impl<W: Clone> State<W> {
         drafts.iter().map(unknown).collect()
     }
 
-    /// Makes the messages, or refuses the request.
+    /// Makes the messages, or refuses the request, or says what must be in the store first.
     pub(crate) fn plan(
         &mut self,
         drafts: Vec<Draft<'_>>,
         door: &Door<'_>,
-    ) -> Result<Plan<W>, Refusal> {
+    ) -> Result<Plan<W>, Halt> {
+        let classes = classes(&drafts, door.config, |key| self.memory.class(key))?;
+        let mut claims = Vec::new();
         let mut plan = Plan { messages: Vec::new(), answers: Vec::with_capacity(drafts.len()) };
         let repeats = self.repeats(&drafts, door)?;
         let mut made: HashMap<usize, usize> = HashMap::new();
-        for (index, (draft, repeat)) in drafts.into_iter().zip(repeats).enumerate() {
+        for (index, ((draft, class), repeat)) in
+            drafts.into_iter().zip(classes).zip(repeats).enumerate()
+        {
             let event_id = draft.envelope.event_id;
             let session_made = draft.session_made.then(|| draft.envelope.session_id.to_string());
             let (event_digest, outcome) = match repeat {
@@ -122,10 +121,18 @@ impl<W: Clone> State<W> {
                 Repeat::No => {
                     let offset = i64::try_from(plan.messages.len()).unwrap_or(i64::MAX);
                     let key = draft.key.clone();
+                    let seq = self.seq.saturating_add(offset);
                     let admitted = self.memory.with(&key, door.now, door.config, |session| {
-                        admit(draft, session, door, self.seq.saturating_add(offset))
+                        admit(draft, session, class, door, seq)
                     });
-                    let admitted = admitted.map_err(|refusal| refusal.at(index))?;
+                    let admitted = match admitted {
+                        Ok(admitted) => admitted,
+                        Err(Halt::Claims(more)) => {
+                            claims.extend(more);
+                            continue;
+                        }
+                        Err(Halt::Refused(refusal)) => return Err(refusal.at(index).into()),
+                    };
                     made.insert(index, plan.messages.len());
                     let digest = admitted.receipt.event_digest;
                     plan.messages.push(admitted);
@@ -134,7 +141,7 @@ impl<W: Clone> State<W> {
             };
             plan.answers.push(Answer { event_id, event_digest, session_made, outcome });
         }
-        Ok(plan)
+        if claims.is_empty() { Ok(plan) } else { Err(Halt::Claims(claims)) }
     }
 
     /// For each event, whether it repeats one; refuses an id that another event has.
@@ -158,7 +165,7 @@ impl<W: Clone> State<W> {
                 }
             };
             if first != fingerprint {
-                let why = "was taken in this session by an event with other JSON";
+                let why = "was taken in this session by an event with other bytes";
                 let refusal = Refusal::field("event_id", why);
                 return Err(Refusal { code: Code::Conflict, ..refusal }.at(index));
             }
@@ -167,19 +174,27 @@ impl<W: Clone> State<W> {
         Ok(repeats)
     }
 
-    /// Remembers the messages, which are with the sink now. `wait` says how to wait for the message with an index.
-    pub(crate) fn commit(
+    /// So many messages of a plan have had their numbers.
+    pub(crate) fn count(&mut self, messages: usize) {
+        self.seq = self.seq.saturating_add(i64::try_from(messages).unwrap_or(i64::MAX));
+    }
+
+    /// Remembers messages of a plan, which are with the sink now. `wait` says how to wait for the message with an index.
+    pub(crate) fn commit<'p>(
         &mut self,
-        messages: &[Pending],
+        messages: impl Iterator<Item = (&'p Pending, usize)>,
         config: &Config,
         wait: impl Fn(usize) -> W,
     ) {
-        self.seq = self.seq.saturating_add(i64::try_from(messages.len()).unwrap_or(i64::MAX));
-        for (index, message) in messages.iter().enumerate() {
-            let Some(fingerprint) = message.fingerprint else { continue };
+        for (message, index) in messages {
+            if message.fingerprint.is_none() && config.topics.is_empty() {
+                continue;
+            }
             let Receipt { event_id, event_digest, .. } = message.receipt;
-            let event = Remembered { fingerprint, event_digest, in_flight: Some(wait(index)) };
             self.memory.with_base(&message.key, message.base, config, |session| {
+                session.class = Some(message.class);
+                let Some(fingerprint) = message.fingerprint else { return };
+                let event = Remembered { fingerprint, event_digest, in_flight: Some(wait(index)) };
                 session.remember(event_id, event, config);
             });
         }
@@ -201,13 +216,14 @@ pub(crate) struct Pending {
     base: u64,
     receipt: Receipt,
     fingerprint: Option<Digest>,
+    class: Class,
 }
 
 impl Admitted {
     /// The message's key and value, and what [`State::settle`] is to be told about it.
     pub(crate) fn split(self) -> (Vec<u8>, Vec<u8>, Pending) {
-        let Self { key, value, receipt, base, fingerprint, .. } = self;
-        (key.clone(), value, Pending { key, base, receipt, fingerprint })
+        let Self { key, value, receipt, base, fingerprint, class, .. } = self;
+        (key.clone(), value, Pending { key, base, receipt, fingerprint, class })
     }
 }
 
@@ -238,9 +254,13 @@ pub(crate) fn salt(drafts: &mut [Draft<'_>], unknown: &[Vec<usize>]) {
 fn admit<W>(
     mut draft: Draft<'_>,
     session: &mut Session<W>,
+    class: Class,
     door: &Door<'_>,
     seq: i64,
-) -> Result<Admitted, Refusal> {
+) -> Result<Admitted, Halt> {
+    if let Some(given) = draft.given.take() {
+        return given::admit(draft, given, session, class, door, seq);
+    }
     let known: Vec<Known> =
         draft.parts.iter().map(|part| session.know(part, door.config)).collect();
     fill_slots(&mut draft, &known);
@@ -257,45 +277,35 @@ fn admit<W>(
     draft.envelope.context_prefix = prefix;
     draft.envelope.context_digest = is_context.then(|| context_digest(&digests));
     draft.envelope.contents = contents(&draft, &known, folded);
+    if draft.envelope.retention_class != class.name(door.config) {
+        draft.envelope.retention_class = class.name(door.config).to_owned().into();
+    }
 
-    let (bodies, carried) = bodies(&draft, &known, folded);
+    let (mut bodies, carried) = bodies(&draft, &known, folded);
+    let stored = door.stored.map_or(0, |stored| claim::refer(&mut bodies, stored));
     let envelope = envelope_bytes(&draft.envelope)?;
-    let admission = Admission {
-        observed_at: door.now,
-        credential_id: door.credential_id.into(),
-        gateway_id: door.config.gateway_id.as_str().into(),
-        gateway_epoch: door.gateway_epoch,
-        gateway_seq: seq,
-        capture_point: "http".into(),
-    };
     let schema = Published::LATEST;
-    let value = encode_value(&schema, &envelope, None, Some(&admission.to_bytes()), &bodies);
-    let max = door.event_bytes_max;
-    if value.len() > max {
-        let what = "the event, with what it carries, has bytes";
-        return Err(Refusal::limit(Code::TooLarge, what, "event_bytes_max", max));
+    let (frame, admission) = (door.frames.frame(class, &schema), door.admission(seq).to_bytes());
+    let value = encode_framed(&frame, &envelope, None, Some(&admission), &bodies);
+    if let Some(claims) = claim::needed(&bodies, value.len(), stored, &draft.key, class, door)? {
+        return Err(Halt::Claims(claims));
     }
     let event_digest = Hasher::new("event").bytes(&schema.digest.0).bytes(&envelope).finish();
     let event_id = draft.envelope.event_id;
-    let bodies_inline = bodies.len();
-    debug_assert_eq!(malformed(&draft.key, &value), None, "what is written can be read");
+    let bodies_inline = bodies.iter().filter(|body| body.data.is_some()).count();
+    let bodies_stored = bodies.len().saturating_sub(bodies_inline);
+    debug_assert_eq!(door.malformed(&draft.key, &value), None, "what is written can be read");
     Ok(Admitted {
         value,
         receipt: Receipt { event_id, event_digest, carried, context },
         base: session.base,
         fingerprint: draft.fingerprint,
+        class,
         bodies_inline,
-        bodies_by_digest: draft.parts.len().saturating_sub(bodies_inline),
+        bodies_stored,
+        bodies_by_digest: draft.parts.len().saturating_sub(bodies.len()),
         key: draft.key,
     })
-}
-
-/// Why a reader would not take the message for an event. A cheap rule or type above prevents each.
-fn malformed(key: &[u8], value: &[u8]) -> Option<schemas::Malformed> {
-    let (offset, timestamp) = (schemas::Offset(0), schemas::Timestamp::default());
-    let message = schemas::Message { offset, timestamp, key: Some(key), value: Some(value) };
-    let place = schemas::Place { partition: schemas::Partition(0), partitions: 1 };
-    schemas::read(&message, place).err()
 }
 
 fn fill_slots(draft: &mut Draft<'_>, known: &[Known]) {
@@ -330,7 +340,7 @@ fn bodies<'d>(
     draft: &'d Draft<'_>,
     known: &[Known],
     folded: usize,
-) -> (Vec<Body<'d>>, Vec<Digest>) {
+) -> (Vec<Body<'d>>, Vec<Carried>) {
     let (mut bodies, mut carried) = (Vec::new(), Vec::new());
     let mut seen = std::collections::HashSet::new();
     for (part, known) in draft.parts.iter().zip(known).skip(folded) {
@@ -339,7 +349,7 @@ fn bodies<'d>(
         }
         let (digest, salt, data) = (known.digest, Some(known.salt), Some(&*part.data));
         bodies.push(Body { digest, salt, data, enc: None });
-        carried.push(part.lookup);
+        carried.push(Carried { lookup: part.lookup, digest });
     }
     (bodies, carried)
 }
@@ -354,6 +364,8 @@ fn envelope_bytes(envelope: &Envelope<'_>) -> Result<Vec<u8>, Refusal> {
     Ok(bytes)
 }
 
+#[cfg(test)]
+mod avro;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]

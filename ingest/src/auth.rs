@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +15,7 @@ use schemas::{Digest, Tenant};
 use subtle::ConstantTimeEq;
 
 use crate::error::Error;
+use crate::file::Stamp;
 use crate::keys;
 use crate::refusal::{Code, Refusal};
 
@@ -52,16 +52,13 @@ struct Loaded {
     keys: HashMap<String, (Digest, Tenant)>,
 }
 
-/// Changes whenever the file is replaced: modification time, size, inode.
-type Stamp = (i64, i64, u64, u64);
-
 impl Auth {
     /// Bearer keys, as `chancery keys` keeps them in a file.
     ///
     /// # Errors
-    /// [`Error::KeysFile`], [`Error::KeysMalformed`]; a file that is not there has no keys.
+    /// [`Error::File`], [`Error::Malformed`]; a file that is not there has no keys.
     pub fn keys(path: &Path) -> Result<Self, Error> {
-        let stamp = stamp(path);
+        let stamp = Stamp::of(path);
         let state = Loaded { looked_at: Instant::now(), stamp, keys: load(path)? };
         Ok(Self(Door::Keys(KeysFile { path: path.to_owned(), state: Mutex::new(state) })))
     }
@@ -123,7 +120,7 @@ impl KeysFile {
     }
 
     fn reload(&self, state: &mut Loaded) {
-        let stamp = stamp(&self.path);
+        let stamp = Stamp::of(&self.path);
         if stamp == state.stamp {
             return;
         }
@@ -137,11 +134,6 @@ impl KeysFile {
             }
         }
     }
-}
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    let file = std::fs::metadata(path).ok()?;
-    Some((file.mtime(), file.mtime_nsec(), file.size(), file.ino()))
 }
 
 /// The keys that are good, by id.

@@ -1,5 +1,7 @@
 //! The gateway's settings: numbers and names. Secrets and components are not here.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use crate::error::Error;
@@ -10,9 +12,18 @@ use crate::error::Error;
 pub struct Config {
     /// Name of this gateway in every admission. Default `gateway`: a host's name would leak into evidence unasked.
     pub gateway_id: String,
-    /// The retention class of the topic behind the sink. Default `standard`. An event that names another is refused,
-    /// so that a segment never mixes classes.
+    /// The retention class of the first topic. Default `standard`. An event that names a class without a topic is
+    /// refused, so that a segment never mixes classes.
     pub retention_class: String,
+    /// The topics of other retention classes: `class = "topic"`. Default none.
+    pub topics: BTreeMap<String, String>,
+
+    /// Bytes of the spool of each topic, where there is one. Default 10 GiB: an hour of 3 MB/s. Beyond it events are
+    /// turned away with 503.
+    pub spool_bytes_max: u64,
+    /// Milliseconds that Kafka has to acknowledge an event before events go to the spool. Default 2,000: more than a
+    /// broker's pauses, less than clients wait.
+    pub spool_patience_ms: u64,
 
     /// Bytes of a request's body as sent. Default 32 MiB: twice the largest event.
     pub body_bytes_max: usize,
@@ -68,6 +79,9 @@ impl Default for Config {
         Self {
             gateway_id: "gateway".to_owned(),
             retention_class: "standard".to_owned(),
+            topics: BTreeMap::new(),
+            spool_bytes_max: 10 << 30,
+            spool_patience_ms: 2000,
             body_bytes_max: 32 << 20,
             decompressed_bytes_max: 64 << 20,
             decompressed_ratio_max: 100,
@@ -115,6 +129,11 @@ impl Config {
             ("sessions_max", self.sessions_max, 1),
             ("events_max", self.events_max, 1),
         ];
+        if self.topics.contains_key(&self.retention_class) {
+            let why =
+                format!("has a topic for {}, which the first topic is for", self.retention_class);
+            return Err(Error::Config { field: "topics", why });
+        }
         let over = most.into_iter().find(|(_, value, max)| value > max);
         let under = least.into_iter().find(|(_, value, min)| value < min);
         match (over, under) {

@@ -8,8 +8,10 @@ use schemas::{Digest, Envelope, EventId, KafkaKey, Micros, Salt, SessionId, Tena
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::class::Class;
 use crate::config::Config;
 use crate::content::Part;
+use crate::given::Given;
 use crate::json;
 use crate::refusal::{Code, Refusal};
 
@@ -44,6 +46,10 @@ pub(crate) struct Draft<'a> {
     pub(crate) fingerprint: Option<Digest>,
     /// Whether the gateway made the session id.
     pub(crate) session_made: bool,
+    /// The retention class that it names.
+    pub(crate) class: Option<Class>,
+    /// What stays as it came, of an event that came as Avro: then there are no parts.
+    pub(crate) given: Option<Given<'a>>,
 }
 
 /// A digest in the envelope: of the retrieval or state change with this index.
@@ -76,6 +82,7 @@ impl<'a> Draft<'a> {
             attributes: String::new(),
             has_id: false,
             has_time: false,
+            has_class: false,
         };
         let config = intake.config;
         for (key, value) in json::object(raw, "", ("fields_max", config.fields_max))? {
@@ -97,6 +104,7 @@ struct Reading<'a, 'i, 'd> {
     attributes: String,
     has_id: bool,
     has_time: bool,
+    has_class: bool,
 }
 
 impl<'a> Reading<'a, '_, '_> {
@@ -128,6 +136,7 @@ impl<'a> Reading<'a, '_, '_> {
             _ => {
                 self.has_id |= key == "event_id";
                 self.has_time |= key == "occurred_at";
+                self.has_class |= key == "retention_class";
                 let value = metadata(raw, key, self.intake.config)?;
                 self.set_value(key, value)
             }
@@ -192,6 +201,8 @@ impl<'a> Reading<'a, '_, '_> {
         let session_made = self.envelope.session_id.is_empty();
         let key = self.identify()?;
         self.check()?;
+        let class = self.has_class.then_some(&self.envelope.retention_class);
+        let class = class.map(|name| Class::read(name, self.intake.config)).transpose()?;
         let mut parts = self.contents;
         let mut slots = Vec::with_capacity(self.inline.len());
         for (slot, part) in self.inline {
@@ -209,7 +220,8 @@ impl<'a> Reading<'a, '_, '_> {
             return Err(Refusal::field_limit("contents", "has items", "contents_max", max));
         }
         let fingerprint = self.has_id.then(|| Digest::of(raw.get().as_bytes()));
-        Ok(Draft { envelope: self.envelope, parts, slots, key, fingerprint, session_made })
+        let (envelope, given) = (self.envelope, None);
+        Ok(Draft { envelope, parts, slots, key, fingerprint, session_made, class, given })
     }
 
     /// Gives the event the ids and times it lacks; returns its Kafka key.
@@ -240,7 +252,7 @@ impl<'a> Reading<'a, '_, '_> {
         Ok(KafkaKey { tenant: tenant.clone(), session }.to_bytes())
     }
 
-    /// The field rules of `docs/format.md` that no type keeps, and the topic's class.
+    /// The field rules of `docs/format.md` that no type keeps.
     fn check(&self) -> Result<(), Refusal> {
         let envelope = &self.envelope;
         if envelope.kind.is_empty() {
@@ -251,10 +263,6 @@ impl<'a> Reading<'a, '_, '_> {
         }
         if !matches!(&*envelope.phase, "start" | "end" | "complete") {
             return Err(Refusal::field("phase", "must be start, end or complete"));
-        }
-        let class = &self.intake.config.retention_class;
-        if envelope.retention_class != class.as_str() {
-            return Err(Refusal::field("retention_class", format!("must be {class} here")));
         }
         Ok(())
     }

@@ -15,9 +15,9 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
-    /// The keys file could not be read or written.
-    #[error("could not {doing} the keys file {}", path.display())]
-    KeysFile {
+    /// A file of keys could not be read or written.
+    #[error("could not {doing} {}", path.display())]
+    File {
         /// What was being done, as a verb.
         doing: &'static str,
         /// The file.
@@ -25,13 +25,23 @@ pub enum Error {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The keys file is not as this program writes it.
-    #[error("the keys file {} is malformed", path.display())]
-    KeysMalformed {
+    /// A file of keys is not as this program writes it.
+    #[error("{} is malformed", path.display())]
+    Malformed {
         /// The file.
         path: PathBuf,
         /// Where and why.
         source: Box<toml::de::Error>,
+    },
+    /// A source's entry makes no sense.
+    #[error("source {key_id} of tenant {tenant} {why}")]
+    Source {
+        /// Name of its key.
+        key_id: String,
+        /// Its tenant.
+        tenant: String,
+        /// What is wrong with it.
+        why: &'static str,
     },
     /// There is no key with this id.
     #[error("there is no key {id}")]
@@ -63,6 +73,40 @@ pub enum Error {
         brokers: String,
         /// What librdkafka said.
         source: Box<rdkafka::error::KafkaError>,
+    },
+    /// No broker answered.
+    #[error("no answer from Kafka at {brokers}")]
+    Unreachable {
+        /// The brokers.
+        brokers: String,
+        /// What librdkafka said.
+        source: Box<rdkafka::error::KafkaError>,
+    },
+    /// The brokers have no such topic: making one is a decision about partitions and replicas.
+    #[error(
+        "Kafka at {brokers} has no topic {topic}, or does not let this client see it: create it, or allow Describe and Write"
+    )]
+    Topic {
+        /// The topic.
+        topic: String,
+        /// The brokers.
+        brokers: String,
+    },
+    /// The spool for when Kafka is away could not be opened.
+    #[error("could not open the spool {}", dir.display())]
+    Spool {
+        /// Its folder.
+        dir: PathBuf,
+        /// What is wrong with it.
+        source: Box<spool::Error>,
+    },
+    /// Bodies of a class cannot be put to the store, since nothing says how long they are kept.
+    #[error("with a store, every retention class needs a period, and {class} has none")]
+    Retention {
+        /// The class.
+        class: String,
+        /// What the section `[retention]` lacks.
+        source: store::BadRetention,
     },
     /// A thread could not be started.
     #[error("could not start the thread that writes to the sink")]
@@ -101,16 +145,22 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::KeysFile { .. } | Self::Listen { .. } | Self::Thread { .. } | Self::Random => {
-                Kind::Transient
-            }
+            Self::File { .. }
+            | Self::Listen { .. }
+            | Self::Unreachable { .. }
+            | Self::Thread { .. }
+            | Self::Random => Kind::Transient,
+            Self::Spool { source, .. } if source.kind() == spool::Kind::Corrupt => Kind::Corrupt,
+            Self::Spool { .. } => Kind::Transient,
             Self::Drain { .. } => Kind::Unknown,
             Self::Config { .. }
             | Self::KeyUnknown { .. }
             | Self::Invalid(_)
             | Self::NotLoopback { .. }
+            | Self::Topic { .. }
+            | Self::Retention { .. }
             | Self::Kafka { .. } => Kind::Refused,
-            Self::KeysMalformed { .. } => Kind::Corrupt,
+            Self::Malformed { .. } | Self::Source { .. } => Kind::Corrupt,
         }
     }
 }

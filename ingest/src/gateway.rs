@@ -1,37 +1,57 @@
 //! SHELL: the gateway: from a request's body to the sink, and from the sink's outcome to the answer.
 //!
 //! One lock covers "plan, hand to the sink, remember": so the order of admission is the order on the log, for each
-//! session and for all. It is never held while anything waits; hashing and parsing happen before it is taken.
+//! session and for all of a topic. It is never held while anything waits; hashing and parsing happen before it is taken.
+//!
+//! Where bodies must be in the store first (claim checks), planning says so and changes nothing; they are put without the
+//! lock, and the request is planned anew, as one that came just then: others may have gone before it meanwhile, as
+//! requests that overlap may, and no event is in the sink before the bodies that it refers to are in the store. A client
+//! that waits for its answer before it sends more has its order either way.
 
 #![expect(clippy::disallowed_methods, reason = "admissions say when they were made")]
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
-use schemas::{Micros, SessionId};
+use schemas::{Digest, Micros, SessionId};
 use spool::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::admit::{self, Admitted, Answer, Door, Outcome, Pending, Plan, State};
+use crate::admit::{self, Admitted, Answer, Outcome, Pending, Plan, State};
 use crate::auth::{Auth, Credential};
+use crate::claim::{Claim, Halt};
+use crate::claims::Claims;
+use crate::class::Class;
 use crate::config::Config;
-use crate::draft::{self, Intake, uuid_v7};
+use crate::door::Door;
+use crate::draft::{Intake, uuid_v7};
 use crate::error::Error;
+use crate::form::{self, Form};
+use crate::frames::Frames;
 use crate::gunzip::gunzip;
 use crate::metrics::{Metrics, wide};
-use crate::produce::{Job, Sink};
-use crate::random::Random;
-use crate::refusal::Refusal;
+use crate::produce::Job;
+use crate::random::{self, Random};
+use crate::refusal::{Code, Refusal};
+use crate::sinks::{Gather, Part, Sinks, parts};
+use crate::sources::Sources;
+
+/// Times that a request is planned: a session may be forgotten while its bodies are put, and then has new salts.
+const PLANS_MAX: usize = 3;
 
 /// Takes events and answers for them.
 #[derive(Debug)]
 pub struct Gateway {
     pub(crate) config: Config,
     pub(crate) auth: Auth,
-    pub(crate) sink: Sink,
+    pub(crate) sinks: Sinks,
+    claims: Option<Claims>,
+    frames: Frames,
+    sources: Option<Sources>,
     pub(crate) metrics: Metrics,
     epoch: i64,
     state: Mutex<State<Wait>>,
@@ -52,6 +72,22 @@ pub(crate) struct Accepted {
     pub(crate) event_id: String,
     pub(crate) event_digest: String,
     pub(crate) session_made: Option<String>,
+}
+
+/// A request that was read.
+pub(crate) struct Request {
+    pub(crate) body: Bytes,
+    pub(crate) form: Form,
+    pub(crate) is_gzip: bool,
+    pub(crate) credential: Credential,
+    pub(crate) reservation: Reservation,
+}
+
+/// What came of planning a request.
+enum Step {
+    Submitted(Submitted),
+    /// These bodies must be in the store; then it is to be planned again.
+    Claims(Request, Vec<Claim>),
 }
 
 /// A request whose events are with the sink.
@@ -83,11 +119,48 @@ impl Gateway {
     ///
     /// # Errors
     /// [`Error::Config`].
-    pub fn new(config: Config, sink: Sink, auth: Auth, gateway_epoch: i64) -> Result<Self, Error> {
+    pub fn new(
+        config: Config,
+        sinks: impl Into<Sinks>,
+        auth: Auth,
+        gateway_epoch: i64,
+    ) -> Result<Self, Error> {
         config.check()?;
+        let sinks = sinks.into();
+        if sinks.count() != 1 + config.topics.len() {
+            let why = format!(
+                "has {} classes, and {} have a sink",
+                config.topics.len(),
+                sinks.count() - 1
+            );
+            return Err(Error::Config { field: "topics", why });
+        }
         let budget = Arc::new(Semaphore::new(config.in_flight_bytes_max));
         let (metrics, state) = (Metrics::new(), Mutex::new(State::new()));
-        Ok(Self { config, auth, sink, metrics, epoch: gateway_epoch, state, budget })
+        let claims = None;
+        let (frames, sources, epoch) = (Frames::default(), None, gateway_epoch);
+        Ok(Self { config, auth, sinks, claims, frames, sources, metrics, epoch, state, budget })
+    }
+
+    /// The same gateway with these frames; without them, every topic has single-object framing.
+    #[must_use]
+    pub fn with_frames(self, frames: Frames) -> Self {
+        Self { frames, ..self }
+    }
+
+    /// The same gateway, which checks signatures; without sources, none is.
+    #[must_use]
+    pub fn with_sources(self, sources: Sources) -> Self {
+        Self { sources: Some(sources), ..self }
+    }
+
+    /// The same gateway, with a store for bodies of events that a sink would not take.
+    ///
+    /// # Errors
+    /// [`Error::Retention`].
+    pub fn with_claims(self, claims: Claims) -> Result<Self, Error> {
+        claims.check(&self.config)?;
+        Ok(Self { claims: Some(claims), ..self })
     }
 
     pub(crate) fn reserve(&self) -> Result<Reservation, Refusal> {
@@ -102,50 +175,84 @@ impl Gateway {
         self.config.in_flight_bytes_max.saturating_sub(self.budget.available_permits())
     }
 
-    /// Reads the request and hands its events to the sink, all of them or none. Takes time: not for an async thread.
-    pub(crate) fn submit(
-        self: Arc<Self>,
-        body: &Bytes,
-        is_gzip: bool,
-        credential: &Credential,
-        mut reservation: Reservation,
-    ) -> Result<Submitted, Refusal> {
-        if !is_gzip {
-            return self.submit_plain(body, credential, reservation);
+    /// Hands the request's events to the sinks, all of them or none.
+    pub(crate) async fn admit(self: &Arc<Self>, request: Request) -> Result<Submitted, Refusal> {
+        let (mut request, mut stored) = (request, BTreeSet::new());
+        // One for all plans: bodies are salted for their session.
+        let mut drawn = [0; 16];
+        random::fill(&mut drawn).map_err(|e| Refusal::unavailable(e.to_string()))?;
+        let session = uuid::Uuid::from_bytes(uuid_v7(now(), drawn)).to_string();
+        let session = SessionId::new(&session).map_err(|e| Refusal::unavailable(e.to_string()))?;
+        for _ in 0..PLANS_MAX {
+            // Off the async threads: a large body takes a while to inflate, parse and hash.
+            let (gateway, known, session) = (Arc::clone(self), stored.clone(), session.clone());
+            let submit = move || gateway.submit(request, &session, &known);
+            let step = tokio::task::spawn_blocking(submit).await;
+            let step = step.unwrap_or_else(|error| {
+                tracing::error!(%error, "a request could not be read to its end");
+                Err(Refusal::new(Code::Internal, "the gateway failed on this request"))
+            });
+            let needed = match step? {
+                Step::Submitted(submitted) => return Ok(submitted),
+                Step::Claims(again, needed) => {
+                    request = again;
+                    needed
+                }
+            };
+            stored.extend(needed.iter().map(|claim| claim.digest));
+            if let Some(claims) = &self.claims {
+                claims.put(needed, &self.config, now()).await?;
+            }
         }
-        let body = gunzip(body, &self.config, |bytes| reservation.grow(bytes))?;
-        self.submit_plain(&body, credential, reservation)
+        Err(Refusal::unavailable("the session was forgotten while its bodies were stored"))
     }
 
-    fn submit_plain(
+    /// Reads the request and plans it. Takes time: not for an async thread.
+    fn submit(
         self: Arc<Self>,
-        body: &[u8],
-        credential: &Credential,
-        reservation: Reservation,
-    ) -> Result<Submitted, Refusal> {
+        mut request: Request,
+        session: &SessionId,
+        stored: &BTreeSet<Digest>,
+    ) -> Result<Step, Refusal> {
+        if request.is_gzip {
+            let reservation = &mut request.reservation;
+            let inflated = gunzip(&request.body, &self.config, |bytes| reservation.grow(bytes))?;
+            (request.body, request.is_gzip) = (inflated.into(), false);
+        }
         let now = now();
         let mut random = Random::new();
-        let session = uuid::Uuid::from_bytes(uuid_v7(now, random.draw()?)).to_string();
-        let session = SessionId::new(&session).map_err(|e| Refusal::unavailable(e.to_string()))?;
-        let config = &self.config;
-        let intake = Intake { config, tenant: &credential.tenant, now, session: &session };
-        let mut drafts = draft::drafts(body, &intake, &mut || random.draw())?;
-        let door = Door {
+        let (config, credential) = (&self.config, &request.credential);
+        let intake = Intake { config, tenant: &credential.tenant, now, session };
+        let body = request.body.clone();
+        let mut drafts = request.form.drafts(&body, &intake, &self.frames, &mut random)?;
+        let worths = form::judge(&drafts, self.sources.as_ref())?;
+        let mut door = Door {
             config,
+            frames: &self.frames,
             credential_id: &credential.id,
             gateway_epoch: self.epoch,
             now,
-            event_bytes_max: config.event_bytes_max.min(self.sink.event_bytes_max),
+            event_bytes_max: config.event_bytes_max.min(self.sinks.event_bytes_max()),
+            stored: self.claims.as_ref().map(|_| stored),
         };
         let unknown = self.state().unknown(&drafts, &door);
         admit::salt(&mut drafts, &unknown);
 
         let mut state = self.state();
-        let plan = state.plan(drafts, &door)?;
-        Arc::clone(&self).send(&mut state, plan, now, reservation)
+        // Read again: of two requests the one that comes second must not seem the older, or its session's base seems over.
+        door.now = self::now();
+        match state.plan(drafts, &door) {
+            Ok(plan) => {
+                self.metrics.signatures(&worths);
+                let sent = Arc::clone(&self).send(&mut state, plan, door.now, request.reservation);
+                sent.map(Step::Submitted)
+            }
+            Err(Halt::Claims(claims)) => Ok(Step::Claims(request, claims)),
+            Err(Halt::Refused(refusal)) => Err(refusal),
+        }
     }
 
-    /// Hands the plan to the sink and remembers it, under the lock that made it.
+    /// Hands the plan to the sinks and remembers it, under the lock that made it.
     fn send(
         self: Arc<Self>,
         state: &mut MutexGuard<'_, State<Wait>>,
@@ -155,23 +262,52 @@ impl Gateway {
     ) -> Result<Submitted, Refusal> {
         let (answered, outcome) = oneshot::channel();
         let outcome = outcome.shared();
-        let (messages, pending) = split(plan.messages, now, &self.metrics);
-        if messages.is_empty() {
-            return Ok(Submitted { answers: plan.answers, outcome });
+        let answers = plan.answers;
+        if plan.messages.is_empty() {
+            return Ok(Submitted { answers, outcome });
         }
-        let kept = pending.clone();
-        let bytes = messages.iter().map(|message| message.value.len()).sum();
-        let gateway = Arc::clone(&self);
-        let done = Box::new(move |durable: Vec<bool>| {
-            gateway.settle(kept, &durable, bytes);
-            // If nobody waits any more, the client has gone; its events are as durable as any.
-            drop(answered.send(durable.into()));
-            drop(reservation);
-        });
-        self.sink.send(Job { messages, done }).map_err(Refusal::unavailable)?;
+        let count = plan.messages.len();
+        let parts = parts(messages(plan.messages, now, &self.metrics));
+        let gather = Gather::new(count, parts.len(), answered, reservation);
         let wait = |index| Wait { outcome: outcome.clone(), index };
-        state.commit(&pending, &self.config, wait);
-        Ok(Submitted { answers: plan.answers, outcome })
+        let mut is_first = true;
+        for part in parts {
+            let places = part.places.clone();
+            let pending = part.pending.clone();
+            match self.send_part(part, &gather) {
+                Ok(()) => {}
+                // Nothing was sent: nothing happened.
+                Err(why) if is_first => return Err(Refusal::unavailable(why)),
+                // As if the log had failed half-way. What was not sent is not remembered.
+                Err(_) => {
+                    gather.part(&places, &vec![false; places.len()]);
+                    self.metrics.events("unavailable", places.len());
+                    continue;
+                }
+            }
+            is_first = false;
+            let known = pending.iter().zip(places);
+            state.commit(known, &self.config, wait);
+        }
+        // A number that was given to an event that could not be sent is not given again.
+        state.count(count);
+        Ok(Submitted { answers, outcome })
+    }
+
+    /// Hands the messages of one class to their sink.
+    fn send_part(
+        self: &Arc<Self>,
+        part: Part<Pending>,
+        gather: &Arc<Gather<Reservation>>,
+    ) -> Result<(), &'static str> {
+        let Part { class, messages, pending, places } = part;
+        let bytes = messages.iter().map(|message| message.value.len()).sum();
+        let (gateway, gather) = (Arc::clone(self), Arc::clone(gather));
+        let done = Box::new(move |durable: Vec<bool>| {
+            gateway.settle(pending, &durable, bytes);
+            gather.part(&places, &durable);
+        });
+        self.sinks.of(class).send(Job::Write(messages, done))
     }
 
     fn settle(&self, messages: Vec<Pending>, durable: &[bool], bytes: usize) {
@@ -231,14 +367,20 @@ impl Wait {
     }
 }
 
-fn split(admitted: Vec<Admitted>, now: Micros, metrics: &Metrics) -> (Vec<Message>, Vec<Pending>) {
+/// The messages of a plan, with their classes and with what is to be settled about each.
+fn messages(
+    admitted: Vec<Admitted>,
+    now: Micros,
+    metrics: &Metrics,
+) -> Vec<(Class, Message, Pending)> {
     let timestamp_ms = now.0.div_euclid(1000);
     let message = |admitted: Admitted| {
-        metrics.bodies(admitted.bodies_inline, admitted.bodies_by_digest);
+        let Admitted { bodies_inline, bodies_stored, bodies_by_digest, class, .. } = admitted;
+        metrics.bodies(bodies_inline, bodies_stored, bodies_by_digest);
         let (key, value, pending) = admitted.split();
-        (Message { timestamp_ms, key: Some(key), value }, pending)
+        (class, Message { timestamp_ms, key: Some(key), value }, pending)
     };
-    admitted.into_iter().map(message).unzip()
+    admitted.into_iter().map(message).collect()
 }
 
 fn now() -> Micros {

@@ -22,14 +22,20 @@ use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
 use tracing::Instrument;
 
-use crate::auth::Credential;
-use crate::gateway::{Accepted, Gateway, Reservation};
+use crate::avro_door::Series;
+use crate::form::Form;
+use crate::gateway::{Accepted, Gateway, Request, Reservation};
 use crate::refusal::{Code, Refusal};
 
 const JSON: &str = "application/json";
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// What a body may be announced as; both are read alike.
-const MEDIA_TYPES: [&str; 2] = [JSON, "application/x-ndjson"];
+/// What a body may be announced as.
+const MEDIA_TYPES: [(&str, Form); 4] = [
+    (JSON, Form::Json),
+    ("application/x-ndjson", Form::Json),
+    ("application/avro", Form::Avro(Series::One)),
+    ("application/vnd.chancery.avro-frames", Form::Avro(Series::Many)),
+];
 
 pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
     Router::new()
@@ -67,30 +73,15 @@ async fn accept(
 ) -> Result<Vec<Accepted>, Refusal> {
     let [authorization, origin] = [AUTHORIZATION, ORIGIN].map(|name| text(headers, &name));
     let credential = gateway.auth.authenticate(authorization, origin)?;
-    check_type(headers)?;
+    let form = form(headers)?;
     let is_gzip = is_gzip(headers)?;
     let mut reservation = gateway.reserve()?;
     let limit = Duration::from_millis(gateway.config.body_timeout_ms);
     let read = tokio::time::timeout(limit, read(gateway, headers, body, &mut reservation)).await;
     let late = |_| Refusal::new(Code::Timeout, "the body did not come in time");
     let body = read.map_err(late)??;
-    let submitted = submit(Arc::clone(gateway), body, is_gzip, credential, reservation).await?;
+    let submitted = gateway.admit(Request { body, form, is_gzip, credential, reservation }).await?;
     gateway.wait(submitted).await
-}
-
-/// Off the async threads: a large body takes a while to inflate, parse and hash.
-async fn submit(
-    gateway: Arc<Gateway>,
-    body: Bytes,
-    is_gzip: bool,
-    credential: Credential,
-    reservation: Reservation,
-) -> Result<crate::gateway::Submitted, Refusal> {
-    let work = move || gateway.submit(&body, is_gzip, &credential, reservation);
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "a request could not be read to its end");
-        Err(Refusal::new(Code::Internal, "the gateway failed on this request"))
-    })
 }
 
 /// The one value of a header that is text.
@@ -98,14 +89,14 @@ fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
+fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
     let given = text(headers, &CONTENT_TYPE).unwrap_or_default();
     let given = given.split(';').next().unwrap_or_default().trim();
-    if MEDIA_TYPES.iter().any(|known| given.eq_ignore_ascii_case(known)) {
-        return Ok(());
-    }
-    let why = format!("content-type must be one of {}", MEDIA_TYPES.join(", "));
-    Err(Refusal::new(Code::UnsupportedMediaType, why))
+    let known = MEDIA_TYPES.iter().find(|(known, _)| given.eq_ignore_ascii_case(known));
+    known.map(|(_, form)| *form).ok_or_else(|| {
+        let known = MEDIA_TYPES.map(|(known, _)| known).join(", ");
+        Refusal::new(Code::UnsupportedMediaType, format!("content-type must be one of {known}"))
+    })
 }
 
 /// One layer of gzip at most.
@@ -184,14 +175,14 @@ impl IntoResponse for Refusal {
 }
 
 async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
-    match gateway.sink.failure() {
-        None => "ready\n".into_response(),
+    match gateway.sinks.failure() {
+        None => gateway.sinks.readiness().into_response(),
         Some(why) => Refusal::unavailable(why).into_response(),
     }
 }
 
 async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
-    match gateway.metrics.text(gateway.in_flight_bytes(), gateway.sink.jobs()) {
+    match gateway.metrics.text(gateway.in_flight_bytes(), &gateway.sinks) {
         Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(_) => Refusal::new(Code::Internal, "the metrics have no text").into_response(),
     }

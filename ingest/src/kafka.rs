@@ -1,22 +1,31 @@
 //! SHELL: the Kafka producer: idempotent, `acks=all`, bounded in time and in bytes.
 //!
 //! A message is durable when its delivery report says so. A broker that is away makes messages fail after
-//! `message_timeout_ms`; whoever sent them tries again.
+//! `message_timeout_ms`, and whoever sent them tries again; with a spool, `relay` takes them back before.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
-use serde::Deserialize;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{
+    BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer,
+};
+use schemas::Framing;
+use serde::de::{Error as _, Unexpected};
+use serde::{Deserialize, Deserializer};
 
+use crate::batch::{Batch, Failure, Report};
 use crate::error::Error;
-use crate::produce::{Done, Health, Job};
 
 /// Room in a Kafka request for what stands beside the value: key, timestamp, batch header.
 const OVERHEAD_BYTES: usize = 4096;
+/// How long the brokers have to tell of the topic when the gateway starts.
+const LOOK_MAX: Duration = Duration::from_secs(5);
+/// How long the client has to report on what it was told to drop: it does so at once.
+const WITHDRAW_MAX: Duration = Duration::from_secs(5);
 
 /// Settings of the Kafka sink.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -33,10 +42,14 @@ pub struct KafkaConfig {
     /// Milliseconds that a message waits for others (`linger.ms`). Default 5: under what a client notices.
     pub linger_ms: u32,
     /// Milliseconds until a message that is not acknowledged fails (`message.timeout.ms`). Default 30,000: clients
-    /// give up soon after.
+    /// give up soon after. Without effect where there is a spool.
     pub message_timeout_ms: u32,
     /// Bytes queued in the client (`queue.buffering.max.kbytes`). Default 256 MiB; beyond it events fail at once.
     pub queue_bytes_max: usize,
+    /// How values are framed: `single_object`, or `confluent`, which needs a registry. Default `single_object`. Fixed for
+    /// the life of a topic.
+    #[serde(deserialize_with = "framing")]
+    pub framing: Framing,
     /// Any other property of librdkafka, such as `security.protocol`. Put secrets in from the environment.
     pub properties: BTreeMap<String, String>,
 }
@@ -51,9 +64,16 @@ impl Default for KafkaConfig {
             linger_ms: 5,
             message_timeout_ms: 30_000,
             queue_bytes_max: 256 << 20,
+            framing: Framing::default(),
             properties: BTreeMap::new(),
         }
     }
+}
+
+fn framing<'de, D: Deserializer<'de>>(from: D) -> Result<Framing, D::Error> {
+    let text = String::deserialize(from)?;
+    let known = "single_object or confluent";
+    text.parse().map_err(|()| D::Error::invalid_value(Unexpected::Str(&text), &known))
 }
 
 impl std::fmt::Debug for KafkaConfig {
@@ -68,17 +88,22 @@ impl std::fmt::Debug for KafkaConfig {
 /// A producer for one topic.
 pub(crate) struct Kafka {
     producer: ThreadedProducer<Deliveries>,
+    brokers: String,
     topic: String,
     timeout: Duration,
 }
 
 impl Kafka {
-    pub(crate) fn new(config: &KafkaConfig) -> Result<Self, Error> {
+    /// `is_patient` is for who takes messages back by himself: the client then never gives one up.
+    pub(crate) fn new(config: &KafkaConfig, is_patient: bool) -> Result<Self, Error> {
         if config.event_bytes_max.saturating_add(OVERHEAD_BYTES) > config.message_max_bytes {
             let why = format!("is under event_bytes_max and {OVERHEAD_BYTES} more");
             return Err(Error::Config { field: "message_max_bytes", why });
         }
+        let timeout_ms = if is_patient { 0 } else { config.message_timeout_ms };
         let mut client = ClientConfig::new();
+        // librdkafka's own 10 s would be added to every absence.
+        client.set("reconnect.backoff.max.ms", "1000");
         for (name, value) in &config.properties {
             client.set(name, value);
         }
@@ -90,7 +115,7 @@ impl Kafka {
             .set("partitioner", "murmur2_random")
             .set("compression.type", "lz4")
             .set("linger.ms", config.linger_ms.to_string())
-            .set("message.timeout.ms", config.message_timeout_ms.to_string())
+            .set("message.timeout.ms", timeout_ms.to_string())
             .set("message.max.bytes", config.message_max_bytes.to_string())
             .set("queue.buffering.max.kbytes", (config.queue_bytes_max / 1024).to_string());
         let producer = client.create_with_context(Deliveries).map_err(|source| Error::Kafka {
@@ -99,77 +124,57 @@ impl Kafka {
         })?;
         // The client fails messages by itself after the timeout; a little more, and it never will.
         let timeout = Duration::from_millis(u64::from(config.message_timeout_ms) + 5000);
-        Ok(Self { producer, topic: config.topic.clone(), timeout })
+        Ok(Self { producer, brokers: config.brokers.clone(), topic: config.topic.clone(), timeout })
     }
 
-    /// Hands the messages to the client, in order. A job without messages is a flush.
-    pub(crate) fn send(&self, job: Job, health: &Arc<Health>) {
-        if job.messages.is_empty() {
-            if let Err(error) = self.producer.flush(self.timeout) {
-                tracing::error!(%error, "could not flush the producer");
-            }
-            (job.done)(Vec::new());
-            return;
+    /// Asks the brokers for the topic. It never makes one: all topics are asked for, none by its name.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`]; [`Error::Topic`].
+    pub(crate) fn look(&self) -> Result<(), Error> {
+        let (brokers, topic) = (self.brokers.clone(), self.topic.clone());
+        let found = match self.producer.client().fetch_metadata(None, LOOK_MAX) {
+            Ok(found) => found,
+            Err(source) => return Err(Error::Unreachable { brokers, source: Box::new(source) }),
+        };
+        let found = found.topics().iter().find(|found| found.name() == topic);
+        if found.is_some_and(|found| found.error().is_none() && !found.partitions().is_empty()) {
+            return Ok(());
         }
-        let batch = Arc::new(Batch {
-            open: Mutex::new(Open {
-                left: job.messages.len(),
-                durable: vec![false; job.messages.len()],
-                done: Some(job.done),
-            }),
-            health: Arc::clone(health),
-        });
-        for (index, message) in job.messages.iter().enumerate() {
-            let report = Box::new(Report { batch: Arc::clone(&batch), index });
+        Err(Error::Topic { topic, brokers })
+    }
+
+    /// Hands a batch to the client, in order. Where one message cannot be handed over for now, none behind it is.
+    pub(crate) fn hand(&self, batch: &Arc<Batch>) {
+        for (index, message) in batch.messages.iter().enumerate() {
+            let report = Box::new(Report { batch: Arc::clone(batch), index });
             let key = message.key.as_deref().unwrap_or_default();
             let record = BaseRecord::with_opaque_to(&self.topic, report)
                 .key(key)
                 .payload(message.value.as_slice())
                 .timestamp(message.timestamp_ms);
-            if let Err((error, record)) = self.producer.send(record) {
-                record.delivery_opaque.settle(Err(error.to_string()));
+            let Err((error, record)) = self.producer.send(record) else { continue };
+            let failure = Failure::of(&error);
+            record.delivery_opaque.settle(Err(failure.clone()));
+            if matches!(failure, Failure::Away(_)) {
+                batch.fail_from(index + 1, &failure);
+                return;
             }
         }
     }
-}
 
-/// One job's messages in the hands of the client.
-struct Batch {
-    open: Mutex<Open>,
-    health: Arc<Health>,
-}
-
-struct Open {
-    left: usize,
-    durable: Vec<bool>,
-    done: Option<Done>,
-}
-
-/// Goes with a message, and comes back with its delivery report.
-pub(crate) struct Report {
-    batch: Arc<Batch>,
-    index: usize,
-}
-
-impl Report {
-    fn settle(&self, outcome: Result<(), String>) {
-        let durable = outcome.is_ok();
-        match outcome {
-            Ok(()) => self.batch.health.succeeded(),
-            Err(error) => self.batch.health.failed(error),
+    /// Waits until every message has had its outcome.
+    pub(crate) fn flush(&self) {
+        if let Err(error) = self.producer.flush(self.timeout) {
+            tracing::error!(%error, "could not flush the producer");
         }
-        let mut open = self.batch.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = open.durable.get_mut(self.index) {
-            *slot = durable;
-        }
-        open.left = open.left.saturating_sub(1);
-        if open.left > 0 {
-            return;
-        }
-        let (done, durable) = (open.done.take(), std::mem::take(&mut open.durable));
-        drop(open);
-        if let Some(done) = done {
-            done(durable);
+    }
+
+    /// Takes everything out of the client's hands. What was under way may have reached the broker.
+    pub(crate) fn withdraw(&self) {
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+        if let Err(error) = self.producer.flush(WITHDRAW_MAX) {
+            tracing::warn!(%error, "the client did not report on all that it had");
         }
     }
 }
@@ -177,12 +182,22 @@ impl Report {
 /// Receives delivery reports.
 pub(crate) struct Deliveries;
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    /// What the client says of brokers and connections; it says it again and again.
+    fn error(&self, error: KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) => {
+                tracing::warn!(%error, reason, "Kafka does not let the client in");
+            }
+            _ => tracing::debug!(%error, reason, "the Kafka client"),
+        }
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = Box<Report>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, report: Box<Report>) {
-        report.settle(result.as_ref().map(drop).map_err(|(error, _)| error.to_string()));
+        report.settle(result.as_ref().map(drop).map_err(|(error, _)| Failure::of(error)));
     }
 }

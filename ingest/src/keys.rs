@@ -5,10 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "keys are stamped with the time they were made")]
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use base64::Engine;
@@ -17,7 +14,7 @@ use schemas::{Digest, Micros, Tenant};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::random;
+use crate::{file, random};
 
 /// How every key begins, for scanners that look for leaked ones.
 const PREFIX: &str = "chk_";
@@ -49,7 +46,7 @@ struct Keys {
 /// Makes a key for a tenant; returns its text, `chk_<id>_<secret>`, which stands nowhere else. Makes the file if need be.
 ///
 /// # Errors
-/// [`Error::Invalid`] for what is no tenant; [`Error::KeysFile`], [`Error::KeysMalformed`], [`Error::Random`].
+/// [`Error::Invalid`] for what is no tenant; [`Error::File`], [`Error::Malformed`], [`Error::Random`].
 pub fn create(path: &Path, tenant: &str) -> Result<String, Error> {
     let tenant = Tenant::new(tenant)?;
     let (mut id, mut secret) = ([0; 8], [0; 32]);
@@ -57,8 +54,8 @@ pub fn create(path: &Path, tenant: &str) -> Result<String, Error> {
     random::fill(&mut secret)?;
     let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
     let secret = URL_SAFE_NO_PAD.encode(secret);
-    change(path, |keys| {
-        keys.push(Key {
+    file::change(path, |file: &mut Keys| {
+        file.keys.push(Key {
             id: id.clone(),
             tenant: tenant.to_string(),
             secret_sha256: Digest::of(secret.as_bytes()).to_string(),
@@ -73,25 +70,18 @@ pub fn create(path: &Path, tenant: &str) -> Result<String, Error> {
 /// All keys, revoked ones included, oldest first. No file is no keys.
 ///
 /// # Errors
-/// [`Error::KeysFile`], [`Error::KeysMalformed`].
+/// [`Error::File`], [`Error::Malformed`].
 pub fn list(path: &Path) -> Result<Vec<Key>, Error> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(failed("read", path)(source)),
-    };
-    let keys: Result<Keys, _> = toml::from_str(&text);
-    let malformed = |source| Error::KeysMalformed { path: path.to_owned(), source };
-    keys.map(|keys| keys.keys).map_err(|source| malformed(Box::new(source)))
+    file::read(path).map(|keys: Keys| keys.keys)
 }
 
 /// Revokes a key for good. Running gateways refuse it within about a second.
 ///
 /// # Errors
-/// [`Error::KeyUnknown`]; [`Error::KeysFile`], [`Error::KeysMalformed`].
+/// [`Error::KeyUnknown`]; [`Error::File`], [`Error::Malformed`].
 pub fn revoke(path: &Path, id: &str) -> Result<(), Error> {
-    change(path, |keys| {
-        let key = keys.iter_mut().find(|key| key.id == id);
+    file::change(path, |file: &mut Keys| {
+        let key = file.keys.iter_mut().find(|key| key.id == id);
         let key = key.ok_or_else(|| Error::KeyUnknown { id: id.to_owned() })?;
         key.revoked_at.get_or_insert_with(now);
         Ok(())
@@ -106,49 +96,6 @@ pub(crate) fn parse(text: &str) -> Option<(&str, &str)> {
 fn now() -> String {
     let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Micros(i64::try_from(age.as_micros()).unwrap_or(i64::MAX)).to_string()
-}
-
-/// Rewrites the file under a lock, so that of two changes at a time none is lost.
-fn change(
-    path: &Path,
-    change: impl FnOnce(&mut Vec<Key>) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let lock = beside(path, "lock");
-    let file = private().create(true).truncate(false).open(&lock).map_err(failed("lock", &lock))?;
-    file.lock().map_err(failed("lock", &lock))?;
-    let mut keys = list(path)?;
-    change(&mut keys)?;
-    let text = toml::to_string(&Keys { keys }).map_err(io::Error::other);
-    write(path, &text.map_err(failed("write", path))?).map_err(failed("write", path))
-}
-
-/// Replaces the file: a crash leaves the old one or the new one.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let new = beside(path, "new");
-    let mut file = private().create(true).truncate(true).open(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)?;
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    File::open(dir.unwrap_or(Path::new(".")))?.sync_all()
-}
-
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true).mode(0o600);
-    options
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-    let path = path.to_owned();
-    move |source| Error::KeysFile { doing, path, source }
 }
 
 #[cfg(test)]
@@ -180,6 +127,6 @@ mod tests {
         assert!(matches!(create(&path, "No Tenant"), Err(Error::Invalid(_))));
         assert!(matches!(revoke(&path, "nobody"), Err(Error::KeyUnknown { .. })));
         std::fs::write(&path, "[[keys]]\nid = 5").unwrap();
-        assert!(matches!(list(&path), Err(Error::KeysMalformed { .. })));
+        assert!(matches!(list(&path), Err(Error::Malformed { .. })));
     }
 }

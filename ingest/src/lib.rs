@@ -1,19 +1,33 @@
 //! Agent events in, durable topic records out.
 //!
-//! `POST /v1/events` takes events as JSON, writes each one's envelope, bodies and admission, and answers when the
-//! sink (Kafka, or the spool on disk) says that they are durable. `docs/events.md` is the page for its clients.
+//! `POST /v1/events` takes events as JSON, of which it writes envelope and bodies, or as Avro, which stay as they came; adds
+//! the admission, and answers when the sink (Kafka, or the spool on disk) says that they are durable. `docs/events.md` is the page for its clients.
 //!
-//! CORE (values, time and random bytes in; values out): `json`, `content`, `draft`, `session`, `memory`, `admit`,
-//! `refusal`, `gunzip`. SHELL (effects, no rules): `random`, `keys`, `auth`, `produce`, `kafka`, `gateway`, `http`,
-//! `serve`, `metrics`. It does not read what it wrote, and never calls another program.
+//! CORE (values, time and random bytes in; values out): `json`, `content`, `draft`, `session`, `memory`, `class`, `claim`,
+//! `door`, `given`, `avro_door`, `admit`, `course`, `refusal`, `gunzip`. SHELL (effects, no rules): `random`, `file`, `keys`, `sources`, `frames`, `form`, `auth`, `produce`, `group`, `kafka`,
+//! `batch`, `relay`, `away`, `sinks`, `claims`, `gateway`, `http`, `serve`, `metrics`. Of what it wrote it reads only the
+//! spool, and it never calls another program.
 
 mod admit;
 mod auth;
+mod avro_door;
+mod away;
+mod batch;
+mod claim;
+mod claims;
+mod class;
 mod config;
 mod content;
+mod course;
+mod door;
 mod draft;
 mod error;
+mod file;
+mod form;
+mod frames;
 mod gateway;
+mod given;
+mod group;
 mod gunzip;
 mod http;
 mod json;
@@ -24,13 +38,19 @@ mod metrics;
 mod produce;
 mod random;
 mod refusal;
+mod relay;
 mod serve;
 mod session;
+mod sinks;
+pub mod sources;
 
 pub use auth::Auth;
+pub use claims::Claims;
 pub use config::Config;
 pub use error::{Error, Kind};
+pub use frames::Frames;
 pub use gateway::Gateway;
 pub use kafka::KafkaConfig;
 pub use produce::Sink;
 pub use serve::serve;
+pub use sinks::Sinks;

@@ -5,6 +5,7 @@
 use lru::LruCache;
 use schemas::Micros;
 
+use crate::class::Class;
 use crate::config::Config;
 use crate::session::Session;
 
@@ -28,6 +29,11 @@ impl<W> Memory<W> {
         self.sessions.peek(key).filter(|session| !session.is_over(now, config))
     }
 
+    /// The class of a session, also of one whose base is over.
+    pub(crate) fn class(&self, key: &[u8]) -> Option<Class> {
+        self.sessions.peek(key)?.class
+    }
+
     /// Works on a session, which gets a new base if it has none that may be referred to.
     pub(crate) fn with<R>(
         &mut self,
@@ -36,15 +42,18 @@ impl<W> Memory<W> {
         config: &Config,
         work: impl FnOnce(&mut Session<W>) -> R,
     ) -> R {
+        // The class outlives the base: a session stays on its topic.
+        let mut class = None;
         if self.peek(key, now, config).is_none()
             && let Some(over) = self.sessions.pop(key)
         {
             self.cost -= over.cost;
+            class = over.class;
         }
         let (cost, bases) = (&mut self.cost, &mut self.bases);
         let session = self.sessions.get_or_insert_mut_ref(key, || {
             *bases += 1;
-            let session = Session::new(*bases, now);
+            let session = Session::new(*bases, now, class);
             *cost += session.cost;
             session
         });

@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "the age of the last failure decides readiness")]
 
 use std::fmt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,23 +15,35 @@ use std::time::{Duration, Instant};
 use spool::{Message, Spool};
 use tokio::sync::oneshot;
 
+use crate::away::Away;
+use crate::batch::Batch;
 use crate::error::Error;
+use crate::group::{GROUP_BYTES_MAX, Group};
 use crate::kafka::{Kafka, KafkaConfig};
+use crate::relay::Relay;
 
 /// Requests that wait for the writer. Their bytes are bounded by the gateway's `in_flight_bytes_max`.
 const JOBS_MAX: usize = 4096;
-/// Messages written with one fsync reach this, or are those of one request.
-const GROUP_BYTES_MAX: usize = 8 << 20;
 /// How long a failure counts against readiness: then somebody has to try again, or nobody would ever know.
 const FAILURE_AGE_MAX: Duration = Duration::from_secs(5);
 
 /// Told, for each message of a job, whether it is durable.
 pub(crate) type Done = Box<dyn FnOnce(Vec<bool>) + Send>;
 
-/// The messages of one request.
-pub(crate) struct Job {
-    pub(crate) messages: Vec<Message>,
-    pub(crate) done: Done,
+/// What the writer is to do.
+pub(crate) enum Job {
+    /// The messages of one request.
+    Write(Vec<Message>, Done),
+    /// No more will come.
+    End(End),
+}
+
+/// An orderly end: told once all that was queued before has had its outcome.
+pub(crate) struct End {
+    /// When messages that can wait on disk are left there.
+    pub(crate) until: Instant,
+    /// Told how many those are.
+    pub(crate) done: oneshot::Sender<u64>,
 }
 
 /// Where events go. Clones are the same sink; its thread ends with the last one.
@@ -38,6 +51,8 @@ pub(crate) struct Job {
 pub struct Sink {
     queue: SyncSender<Job>,
     health: Arc<Health>,
+    /// The spool for when Kafka is away, if there is one.
+    pub(crate) away: Option<Arc<Away>>,
     /// Bytes of the largest message it takes.
     pub(crate) event_bytes_max: usize,
 }
@@ -46,7 +61,7 @@ pub struct Sink {
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     failure: Mutex<Option<(Instant, String)>>,
-    jobs: AtomicU64,
+    pub(crate) jobs: AtomicU64,
 }
 
 impl Health {
@@ -78,21 +93,34 @@ impl Sink {
         Self::start(usize::MAX, move |jobs, health| append(&spool, jobs, health))
     }
 
-    /// A Kafka topic.
+    /// A Kafka topic. Asks the brokers for it, and waits some seconds for their answer.
     ///
     /// # Errors
-    /// [`Error::Config`] and [`Error::Kafka`] for settings that make no sense; [`Error::Thread`].
+    /// [`Error::Config`] and [`Error::Kafka`] for settings that make no sense; [`Error::Topic`]; [`Error::Unreachable`];
+    /// [`Error::Thread`].
     pub fn kafka(config: &KafkaConfig) -> Result<Self, Error> {
-        Self::start_kafka(Kafka::new(config)?, config.event_bytes_max)
+        let kafka = Kafka::new(config, false)?;
+        kafka.look()?;
+        Self::start(config.event_bytes_max, move |jobs, health| send(&kafka, jobs, health))
     }
 
-    fn start_kafka(kafka: Kafka, event_bytes_max: usize) -> Result<Self, Error> {
-        Self::start(event_bytes_max, move |jobs, health| {
-            for job in jobs {
-                health.jobs.fetch_sub(1, Ordering::Relaxed);
-                kafka.send(job, health);
-            }
-        })
+    /// A Kafka topic, with a spool in `dir` of at most `bytes_max` that events go to while Kafka is away: when it refuses
+    /// all, or has not acknowledged something for `patience`. It starts also then.
+    ///
+    /// # Errors
+    /// As [`Sink::kafka`], but for [`Error::Unreachable`]; [`Error::Spool`].
+    pub fn kafka_with_spool(
+        config: &KafkaConfig,
+        dir: &Path,
+        bytes_max: u64,
+        patience: Duration,
+    ) -> Result<Self, Error> {
+        let relay = Relay::open(config, dir, bytes_max, patience)?;
+        let away = relay.away();
+        let sink = Self::start(config.event_bytes_max, move |jobs, health| {
+            relay.run(&jobs, health);
+        })?;
+        Ok(Self { away: Some(away), ..sink })
     }
 
     fn start(
@@ -105,7 +133,7 @@ impl Sink {
         let thread = std::thread::Builder::new().name("sink".to_owned());
         let thread = thread.spawn(move || write(jobs, &writers));
         thread.map_err(|source| Error::Thread { source })?;
-        Ok(Self { queue, health, event_bytes_max })
+        Ok(Self { queue, health, away: None, event_bytes_max })
     }
 
     /// Queues the job, or says why not. It never blocks, so it may be called under a lock.
@@ -125,21 +153,19 @@ impl Sink {
         self.health.jobs.load(Ordering::Relaxed)
     }
 
-    /// Why the sink does not take events at the moment, if so.
+    /// Why the sink does not take events at the moment, or cannot get them to where they belong, if so.
     pub(crate) fn failure(&self) -> Option<String> {
         let failure = self.health.failure();
         let recent = failure.as_ref().filter(|(at, _)| at.elapsed() < FAILURE_AGE_MAX);
-        recent.map(|(_, why)| why.clone())
+        recent.map(|(_, why)| why.clone()).or_else(|| self.away.as_ref()?.stuck_why())
     }
 
-    /// Waits until all that was queued before has had its outcome.
-    pub(crate) async fn flush(&self) {
-        let (flushed, wait) = oneshot::channel();
-        // That nobody waits any more is no error; a full queue is tried again until there is room.
-        let done = Box::new(move |_| {
-            flushed.send(()).ok();
-        });
-        let mut job = Some(Job { messages: Vec::new(), done });
+    /// Waits until all that was queued before has had its outcome, and until what is spooled has gone to Kafka if that is
+    /// possible within `limit`. Returns how many messages are left in the spool.
+    pub(crate) async fn end(&self, limit: Duration) -> u64 {
+        let (done, wait) = oneshot::channel();
+        let mut job = Some(Job::End(End { until: Instant::now() + limit, done }));
+        // A full queue is tried again until there is room.
         while let Some(next) = job.take() {
             self.health.jobs.fetch_add(1, Ordering::Relaxed);
             if let Err(TrySendError::Full(back)) = self.queue.try_send(next) {
@@ -148,51 +174,51 @@ impl Sink {
                 tokio::task::yield_now().await;
             }
         }
-        drop(wait.await);
+        wait.await.unwrap_or_default()
     }
 }
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Job({} messages)", self.messages.len())
+        match self {
+            Self::Write(messages, _) => write!(f, "Write({} messages)", messages.len()),
+            Self::End(_) => f.write_str("End"),
+        }
+    }
+}
+
+/// Empties the queue into Kafka.
+fn send(kafka: &Kafka, jobs: Receiver<Job>, health: &Arc<Health>) {
+    for job in jobs {
+        health.jobs.fetch_sub(1, Ordering::Relaxed);
+        match job {
+            Job::Write(messages, done) => {
+                kafka.hand(&Batch::new(messages, done, false, Some(Arc::clone(health))));
+            }
+            Job::End(end) => {
+                kafka.flush();
+                end.done.send(0).ok();
+            }
+        }
     }
 }
 
 /// Empties the queue into the spool: what waits is one append, and so one fsync.
 fn append(spool: &Spool, jobs: Receiver<Job>, health: &Health) {
     while let Ok(first) = jobs.recv() {
-        let mut messages = Vec::new();
-        let mut waiting = Vec::new();
-        let mut bytes = 0;
+        let (mut group, mut ends) = (Group::default(), Vec::new());
         let mut next = Some(first);
         while let Some(job) = next {
             health.jobs.fetch_sub(1, Ordering::Relaxed);
-            bytes += job.messages.iter().map(|message| message.value.len()).sum::<usize>();
-            waiting.push((job.messages.len(), job.done));
-            messages.extend(job.messages);
-            next = if bytes < GROUP_BYTES_MAX { jobs.try_recv().ok() } else { None };
+            match job {
+                Job::Write(messages, done) => group.add(messages, done),
+                Job::End(end) => ends.push(end),
+            }
+            next = if group.bytes() < GROUP_BYTES_MAX { jobs.try_recv().ok() } else { None };
         }
-        let durable = append_group(spool, messages, health);
-        for (count, done) in waiting {
-            done(vec![durable; count]);
-        }
-    }
-}
-
-fn append_group(spool: &Spool, messages: Vec<Message>, health: &Health) -> bool {
-    if messages.is_empty() {
-        return true;
-    }
-    let count = messages.len();
-    match spool.append(messages) {
-        Ok(offsets) => {
-            tracing::debug!(offset_first = offsets.start, count, "appended");
-            health.succeeded();
-            true
-        }
-        Err(error) => {
-            health.failed(error.to_string());
-            false
+        group.append(spool, health);
+        for end in ends {
+            end.done.send(0).ok();
         }
     }
 }

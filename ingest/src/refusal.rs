@@ -20,6 +20,8 @@ pub(crate) enum Code {
     MethodNotAllowed,
     Timeout,
     Conflict,
+    SessionClass,
+    Signature,
     UnsupportedMediaType,
     Internal,
     Unavailable,
@@ -28,7 +30,7 @@ pub(crate) enum Code {
 impl Code {
     /// All of them, as `docs/events.md` lists them.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::InvalidBody,
         Self::InvalidField,
         Self::LimitExceeded,
@@ -39,6 +41,8 @@ impl Code {
         Self::MethodNotAllowed,
         Self::Timeout,
         Self::Conflict,
+        Self::SessionClass,
+        Self::Signature,
         Self::UnsupportedMediaType,
         Self::Internal,
         Self::Unavailable,
@@ -56,7 +60,9 @@ impl Code {
             Self::MethodNotAllowed => ("method_not_allowed", 405),
             Self::Timeout => ("timeout", 408),
             Self::Conflict => ("conflict", 409),
+            Self::SessionClass => ("session_class", 409),
             Self::TooLarge => ("too_large", 413),
+            Self::Signature => ("signature", 422),
             Self::UnsupportedMediaType => ("unsupported_media_type", 415),
             Self::Internal => ("internal", 500),
             Self::Unavailable => ("unavailable", 503),

@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use lru::LruCache;
 use schemas::{ContextPrefix, Digest, EventId, Micros, Salt};
 
+use crate::class::Class;
 use crate::config::Config;
 use crate::content::Part;
 
@@ -54,13 +55,21 @@ pub(crate) struct Remembered<W> {
     pub(crate) in_flight: Option<W>,
 }
 
+/// A body that an event carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Carried {
+    /// SHA-256 of its content.
+    pub(crate) lookup: Digest,
+    pub(crate) digest: Digest,
+}
+
 /// What an event changes in memory once its outcome is known.
 #[derive(Clone, Debug)]
 pub(crate) struct Receipt {
     pub(crate) event_id: EventId,
     pub(crate) event_digest: Digest,
-    /// Bodies that it carries, by SHA-256 of their content.
-    pub(crate) carried: Vec<Digest>,
+    /// Bodies that it carries and later ones may name.
+    pub(crate) carried: Vec<Carried>,
     /// Its whole context, if others may fold onto it.
     pub(crate) context: Option<Vec<Entry>>,
 }
@@ -71,6 +80,8 @@ pub(crate) struct Session<W> {
     /// Tells this base of the session from any other.
     pub(crate) base: u64,
     base_started_at: Micros,
+    /// The retention class of its events, once there is one.
+    pub(crate) class: Option<Class>,
     /// What it costs in memory, roughly.
     pub(crate) cost: usize,
     bodies: LruCache<Digest, Known>,
@@ -80,10 +91,11 @@ pub(crate) struct Session<W> {
 }
 
 impl<W> Session<W> {
-    pub(crate) fn new(base: u64, now: Micros) -> Self {
+    pub(crate) fn new(base: u64, now: Micros, class: Option<Class>) -> Self {
         Self {
             base,
             base_started_at: now,
+            class,
             cost: SESSION_COST,
             bodies: LruCache::unbounded(),
             labels: HashMap::new(),
@@ -109,13 +121,20 @@ impl<W> Session<W> {
             return *known;
         }
         let digest = part.fresh.unwrap_or_else(|| schemas::body_digest(&part.salt, &part.data));
-        let known = Known { salt: part.salt, digest, acknowledged: false };
-        self.bodies.put(part.lookup, known);
+        self.learn(part.lookup, Known { salt: part.salt, digest, acknowledged: false }, config)
+    }
+
+    /// What the session has for a content: what it had, or else `fresh`.
+    pub(crate) fn learn(&mut self, lookup: Digest, fresh: Known, config: &Config) -> Known {
+        if let Some(known) = self.bodies.get(&lookup) {
+            return *known;
+        }
+        self.bodies.put(lookup, fresh);
         self.cost += BODY_COST;
         if self.bodies.len() > config.session_bodies_max && self.bodies.pop_lru().is_some() {
             self.cost -= BODY_COST;
         }
-        known
+        fresh
     }
 
     /// The entry of a context for the part; `None` where the session has too many labels.
@@ -164,8 +183,10 @@ impl<W> Session<W> {
 
     /// The event is durable: what it carries may be referred to.
     pub(crate) fn acknowledge(&mut self, receipt: Receipt) {
-        for lookup in &receipt.carried {
-            if let Some(known) = self.bodies.peek_mut(lookup) {
+        for carried in &receipt.carried {
+            // Forgotten and come again with another salt, the content has another digest, which this event did not carry.
+            let known = self.bodies.peek_mut(&carried.lookup);
+            if let Some(known) = known.filter(|known| known.digest == carried.digest) {
                 known.acknowledged = true;
             }
         }

@@ -1,10 +1,16 @@
 //! A gateway without effects, for tests: random bytes count up and the clock is a field.
 
-use schemas::{Event, Message, Micros, Offset, Partition, Place, SessionId, Tenant, Timestamp};
+use std::collections::BTreeSet;
+
+use schemas::{
+    Event, Message, Micros, Offset, PUBLISHED, Partition, Place, SessionId, Tenant, Timestamp,
+};
 use serde_json::Value;
 
 use super::*;
+use crate::avro_door::{self, Series};
 use crate::draft::{Intake, drafts};
+use crate::frames::Frames;
 
 pub(super) const NOW: Micros = Micros(1_760_000_000_000_000);
 
@@ -15,16 +21,23 @@ pub(super) struct Bench {
     drawn: u128,
     pub(super) now: Micros,
     pub(super) event_bytes_max: usize,
+    /// What is in the store, if there is one.
+    pub(super) stored: Option<BTreeSet<Digest>>,
+    /// Whether bodies are in Avro.
+    pub(super) avro: Option<Series>,
+    frames: Frames,
 }
 
 impl Bench {
     pub(super) fn new() -> Self {
         let config = Config::default();
         let event_bytes_max = config.event_bytes_max;
-        Self { config, state: State::new(), drawn: 0, now: NOW, event_bytes_max }
+        let (state, frames) = (State::new(), Frames::default());
+        let (stored, avro) = (None, None);
+        Self { config, state, drawn: 0, now: NOW, event_bytes_max, stored, avro, frames }
     }
 
-    pub(super) fn plan(&mut self, body: &[u8]) -> Result<Plan<usize>, Refusal> {
+    pub(super) fn plan(&mut self, body: &[u8]) -> Result<Plan<usize>, Halt> {
         let tenant = Tenant::new("acme").unwrap();
         let session = SessionId::new("made").unwrap();
         let config = &self.config;
@@ -33,17 +46,33 @@ impl Bench {
             self.drawn += 1;
             Ok(self.drawn.to_be_bytes())
         };
-        let mut drafts = drafts(body, &intake, &mut draw)?;
+        let mut drafts = match self.avro {
+            None => drafts(body, &intake, &mut draw)?,
+            // The registry knows two schemas, of which one is ours.
+            Some(series) => avro_door::drafts(body, series, &intake, &|id| {
+                Ok(PUBLISHED.last().filter(|_| id.0 == 7))
+            })?,
+        };
         let door = Door {
             config,
+            frames: &self.frames,
             credential_id: "k1",
             gateway_epoch: 7,
             now: self.now,
             event_bytes_max: self.event_bytes_max,
+            stored: self.stored.as_ref(),
         };
         let unknown = self.state.unknown(&drafts, &door);
         salt(&mut drafts, &unknown);
         self.state.plan(drafts, &door)
+    }
+
+    /// A plan that needs nothing of the store.
+    pub(super) fn plan_without_claims(&mut self, body: &[u8]) -> Result<Plan<usize>, Refusal> {
+        self.plan(body).map_err(|halt| match halt {
+            Halt::Refused(refusal) => refusal,
+            Halt::Claims(claims) => panic!("{} claims", claims.len()),
+        })
     }
 
     /// Admits a request and leaves it in flight.
@@ -51,10 +80,18 @@ impl Bench {
         &mut self,
         body: &Value,
     ) -> Result<(Vec<Sent>, Vec<Answer<usize>>), Refusal> {
-        let plan = self.plan(body.to_string().as_bytes())?;
+        self.send_bytes(body.to_string().as_bytes())
+    }
+
+    pub(super) fn send_bytes(
+        &mut self,
+        body: &[u8],
+    ) -> Result<(Vec<Sent>, Vec<Answer<usize>>), Refusal> {
+        let plan = self.plan_without_claims(body)?;
         let sent: Vec<Sent> = plan.messages.into_iter().map(Admitted::split).collect();
         let pending: Vec<Pending> = sent.iter().map(|(_, _, pending)| pending.clone()).collect();
-        self.state.commit(&pending, &self.config, |index| index);
+        self.state.commit(pending.iter().zip(0..), &self.config, |index| index);
+        self.state.count(pending.len());
         Ok((sent, plan.answers))
     }
 

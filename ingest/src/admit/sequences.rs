@@ -157,7 +157,8 @@ proptest! {
             let plan = bench.plan(text.as_bytes()).unwrap();
             for admitted in plan.messages {
                 let sent = admitted.split();
-                bench.state.commit(std::slice::from_ref(&sent.2), &bench.config, |index| index);
+                bench.state.commit([(&sent.2, 0)].into_iter(), &bench.config, |index| index);
+                bench.state.count(1);
                 if step.is_stored {
                     prop_assert_eq!(reader.take(&sent), expected.clone());
                 }

@@ -1,6 +1,8 @@
 //! Single requests and what becomes of them.
 
-use schemas::Salt;
+use std::collections::BTreeSet;
+
+use schemas::{Admission, Micros, Salt};
 use serde_json::{Value, json};
 
 use super::bench::{Bench, NOW, Sent, read};
@@ -243,7 +245,10 @@ fn what_an_event_cannot_say_is_refused_by_name() {
         assert_eq!((refusal.field, refusal.code), (Some(path), code), "{}", refusal.message);
     }
     for body in ["{\"kind\":\"a\",\"temperature\":1e999}", "{\"kind\":\"a\",\"seed\":1e3}"] {
-        assert_eq!(bench.plan(body.as_bytes()).unwrap_err().code, Code::InvalidField);
+        assert_eq!(
+            bench.plan_without_claims(body.as_bytes()).unwrap_err().code,
+            Code::InvalidField
+        );
     }
     let fields: serde_json::Map<_, _> = (0..513).map(|n| (format!("f{n}"), json!(n))).collect();
     assert_eq!(bench.refusal(&fields.into()).limit, Some("fields_max"));
@@ -258,4 +263,85 @@ fn dots_and_slashes_in_a_session_id_are_only_text() {
     let sent = bench.write(&json!({"kind": "a", "session_id": "../a/b"}));
     assert_eq!(sent.0, b"acme/../a/b");
     assert_eq!(read(&sent).envelope.session_id, "../a/b");
+}
+
+#[test]
+fn bodies_of_an_event_over_the_limit_go_to_the_store_the_largest_first() {
+    let mut bench = Bench::new();
+    (bench.event_bytes_max, bench.stored) = (5000, Some(BTreeSet::new()));
+    let texts = ["a".repeat(3000), "b".repeat(9000), "c".repeat(1000), "d".repeat(2500)];
+    let event = call(&texts.each_ref().map(String::as_str));
+    let Err(Halt::Claims(claims)) = bench.plan(event.to_string().as_bytes()) else { panic!() };
+    let sizes: Vec<usize> = claims.iter().map(|claim| claim.data.len()).collect();
+    assert_eq!(sizes, [9000, 3000], "no more than it takes");
+    assert!(claims.iter().all(|claim| claim.key.ends_with(&claim.digest.to_string())));
+
+    bench.stored = Some(claims.iter().map(|claim| claim.digest).collect());
+    let first = bench.write(&event);
+    assert!(first.1.len() <= 5000);
+    let read_first = read(&first);
+    let inline = read_first.bodies.iter().map(|body| body.data.map(<[u8]>::len));
+    assert_eq!(inline.collect::<Vec<_>>(), [None, None, Some(1000), Some(2500)]);
+    let whole: Vec<_> = read_first.envelope.contents.iter().map(|content| content.size).collect();
+    assert_eq!(whole, [3000, 9000, 1000, 2500], "nothing is shortened");
+    bench.stored = Some(BTreeSet::new());
+    assert!(read(&bench.write(&event)).bodies.is_empty(), "they are known like any others");
+}
+
+#[test]
+fn a_body_in_the_store_is_carried_again_until_an_event_that_has_it_was_acknowledged() {
+    let mut bench = Bench::new();
+    (bench.event_bytes_max, bench.stored) = (2000, Some(BTreeSet::new()));
+    let event = call(&[&"x".repeat(4000)]);
+    let claims = |bench: &mut Bench| match bench.plan(event.to_string().as_bytes()) {
+        Err(Halt::Claims(claims)) => claims,
+        other => panic!("{other:?}"),
+    };
+    let first = claims(&mut bench);
+    assert_eq!(claims(&mut bench), first, "its digest stays");
+    bench.stored = Some([first[0].digest].into());
+    let (lost, _) = bench.send(&event).unwrap();
+    bench.settle(&lost[0], false);
+    assert_eq!(read(&bench.write(&event)).bodies.len(), 1);
+}
+
+#[test]
+fn what_no_store_can_make_fit_is_refused() {
+    let mut bench = Bench::new();
+    (bench.event_bytes_max, bench.stored) = (1000, Some(BTreeSet::new()));
+    let many = call(&["x"; 100]);
+    assert_eq!(bench.refusal(&many).limit, Some("event_bytes_max"));
+    bench.config.event_bytes_max = 5000;
+    let large = call(&[&"x".repeat(5000)]);
+    assert_eq!(bench.refusal(&large).limit, Some("event_bytes_max"));
+    bench.stored = None;
+    let small = call(&[&"x".repeat(1000)]);
+    assert_eq!(bench.refusal(&small).limit, Some("event_bytes_max"), "without a store");
+}
+
+#[test]
+fn a_session_keeps_the_class_of_its_first_event() {
+    let mut bench = Bench::new();
+    bench.config.topics = [("financial".to_owned(), "money".to_owned())].into();
+    let event = |session: &str, class: Option<&str>| json!({"session_id": session, "kind": "a", "retention_class": class});
+    let class = |sent: &Sent| (read(sent).envelope.retention_class.to_string(), sent.2.class);
+    let standard = ("standard".to_owned(), Class(0));
+    let financial = ("financial".to_owned(), Class(1));
+    assert_eq!(class(&bench.write(&event("s", None))), standard);
+    assert_eq!(class(&bench.write(&event("f", Some("financial")))), financial);
+    assert_eq!(class(&bench.write(&event("f", None))), financial, "it need not say so again");
+    bench.now.0 += 86_400_000_000;
+    assert_eq!(class(&bench.write(&event("f", None))), financial, "nor on another day");
+
+    let refusal = bench.refusal(&event("s", Some("financial")));
+    assert_eq!((refusal.code, refusal.code.name_and_status().1), (Code::SessionClass, 409));
+    assert!(refusal.message.contains("standard"), "{}", refusal.message);
+    let within = json!([event("new", None), event("new", Some("financial"))]);
+    assert_eq!(bench.refusal(&within).event, Some(1));
+    assert_eq!(class(&bench.write(&event("new", Some("financial")))), financial);
+    let unknown = bench.refusal(&event("other", Some("long")));
+    assert_eq!(
+        unknown.message,
+        "events[0].retention_class must be one of standard, financial here"
+    );
 }

@@ -100,7 +100,7 @@ async fn an_event_sent_by_many_at_once_is_written_once() {
         json!({"kind": "a", "session_id": "s", "event_id": "0199c0de-0000-7000-8000-000000000001"});
     let sends = (0..20).map(|_| served.post(body.to_string()));
     let answers = futures_util::future::join_all(sends).await;
-    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     assert_eq!(served.records().len(), 1);
     let mut other = body.clone();
     other["kind"] = json!("b");

@@ -2,6 +2,9 @@
 
 #![cfg(test)]
 
+mod avro;
+mod away;
+mod claims;
 mod events;
 mod kafka;
 mod limits;

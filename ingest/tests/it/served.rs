@@ -39,7 +39,12 @@ impl Served {
             None => Auth::loopback(Tenant::new("acme").unwrap()),
         };
         let sink = Sink::spool(spool.clone()).unwrap();
-        let gateway = Arc::new(Gateway::new(config, sink, auth, 7).unwrap());
+        Self::run(dir, spool, Gateway::new(config, sink, auth, 7).unwrap()).await
+    }
+
+    /// A gateway made elsewhere, which writes to `spool`.
+    pub(crate) async fn run(dir: TempDir, spool: Spool, gateway: Gateway) -> Self {
+        let gateway = Arc::new(gateway);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let cancel = CancellationToken::new();
