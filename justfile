@@ -11,9 +11,14 @@ lint:
 test:
     cargo test --workspace
 
-# End to end on a real Apache Kafka broker and a real S3 server, which are fetched, started and stopped.
-it:
-    tests/stack/stack.sh run -- cargo test --workspace --features chancery/services --test it services
+# The model of the sealing protocol.
+model:
+    tests/model/run.sh
+
+# End to end on real servers, which are fetched, started and killed: one broker and three, TLS and SASL, a schema registry, and
+# each of three S3 servers, or those that are named.
+e2e *S3:
+    tests/e2e.sh {{S3}}
 
 # The vectors and the independent verifier.
 golden:

@@ -1,8 +1,12 @@
 //! The command line: what can be said, and what each thing means. No effects.
 
+mod doctor;
+mod hold;
 mod import;
 mod read;
+mod sealing;
 mod serve;
+mod sources;
 
 use std::path::PathBuf;
 
@@ -10,10 +14,15 @@ use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::exit;
 
+use doctor::DOCTOR_HELP;
+pub(crate) use doctor::Doctor;
+pub(crate) use hold::Hold;
 pub(crate) use import::{Import, ImportForm, OpenaiChat};
 pub(crate) use read::{Export, ExportForm, Json, Sessions, Store, Trace, Verify};
-pub(crate) use serve::{Ingest, Keys, Sealer, SettingsArgs, Up, Who};
+pub(crate) use sealing::{Resume, Sealer, SealerCommand, Sealing};
+pub(crate) use serve::{Ingest, Keys, SettingsArgs, Up, Who};
 use serve::{SERVICE_HELP, UP_HELP};
+pub(crate) use sources::Sources;
 
 /// Records what software agents do, in full, as evidence that can be checked and replayed.
 #[derive(Debug, Parser)]
@@ -40,17 +49,26 @@ pub(crate) enum Run {
     /// Runs a sealer that turns a Kafka topic into hashed, chained segments in an object store
     #[command(after_long_help = SERVICE_HELP)]
     Sealer(Sealer),
+    /// Checks a store and a topic before they are trusted, and says what is wrong with them
+    #[command(after_long_help = DOCTOR_HELP)]
+    Doctor(Doctor),
     /// Imports recorded sessions
     Import(Import),
     /// Makes, lists and revokes the keys that agents authenticate with
     #[command(subcommand)]
     Keys(Keys),
+    /// Makes and lists the keys that sources sign events with
+    #[command(subcommand)]
+    Sources(Sources),
     /// Lists sessions
     Sessions(Sessions),
     /// Shows what happened in a session, and why
     Trace(Trace),
     /// Checks everything that was sealed
     Verify(Verify),
+    /// Puts legal holds on what a session's trace rests on, or takes them away
+    #[command(subcommand)]
+    Hold(Hold),
     /// Writes sessions out, as they were captured
     Export(Export),
 }
@@ -95,6 +113,19 @@ mod tests {
         let mut command = with_exit_codes(Cli::command());
         command.build();
         check(&mut command);
+    }
+
+    #[test]
+    fn the_sealer_and_its_resumption_need_to_be_told_from_where_to_where() {
+        let parse = |args: &[&str]| Cli::try_parse_from([&["chancery", "sealer"], args].concat());
+        let all = ["--kafka", "b", "--topic", "t", "--store", "s"];
+        assert!(parse(&all).is_ok() && parse(&all[2..]).is_err());
+        let resume = ["resume", "--partition", "3"];
+        assert!(parse(&[&resume[..], &all].concat()).is_ok() && parse(&resume).is_err());
+        let Run::Sealer(sealer) = parse(&[&resume[..], &all].concat()).unwrap().run else {
+            panic!("another command");
+        };
+        assert!(sealer.other.is_some());
     }
 
     #[test]

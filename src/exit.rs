@@ -13,11 +13,13 @@ Exit codes:
   4  could not check everything
   5  infrastructure: a disk, a broker, a store or a network";
 
-/// How a command ended. Code 1 of the table is no command's yet.
+/// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// All is well.
     Good,
+    /// What was to be judged is not as it must be: a deployment that cannot be trusted.
+    Wrong,
     /// The command line, a setting or an input is wrong: change it.
     Usage,
     /// Something sealed is not what it must be: wake a human.
@@ -32,6 +34,7 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(match exit {
             Exit::Good => 0,
+            Exit::Wrong => 1,
             Exit::Usage => 2,
             Exit::Evidence => 3,
             Exit::Incomplete => 4,

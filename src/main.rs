@@ -2,17 +2,22 @@
 
 mod cli;
 mod demo;
+mod doctor;
 mod door;
 mod exit;
+mod framing;
+mod hold;
 mod import;
 mod logging;
 mod metrics;
 mod output;
 mod read;
+mod sealing;
 mod sections;
 mod service;
 mod settings;
 mod signal;
+mod sources;
 mod up;
 mod verify;
 
@@ -50,14 +55,17 @@ async fn run(run: Run) -> anyhow::Result<Exit> {
         Run::Demo(args) => demo::run(args).await,
         Run::Up(args) => up::run(args).await,
         Run::Ingest(args) => service::ingest(args).await,
-        Run::Sealer(args) => service::sealer(args).await,
+        Run::Sealer(args) => sealing::run(args).await,
+        Run::Doctor(args) => doctor::run(args).await,
         Run::Import(args) => match args.form {
             ImportForm::OpenaiChat(args) => import::openai_chat(args).await,
         },
         Run::Keys(args) => service::keys(args),
+        Run::Sources(args) => sources::run(args),
         Run::Sessions(args) => read::sessions(args).await,
         Run::Trace(args) => read::trace(args).await,
         Run::Verify(args) => verify::run(args).await,
+        Run::Hold(args) => hold::run(args).await,
         Run::Export(args) => read::export(args).await,
     }
 }

@@ -121,7 +121,7 @@ pub(crate) fn open(address: &str) -> anyhow::Result<Store> {
     Store::open(address).map_err(failure)
 }
 
-fn tenant(args: &cli::Store) -> anyhow::Result<Option<Tenant>> {
+pub(crate) fn tenant(args: &cli::Store) -> anyhow::Result<Option<Tenant>> {
     let tenant = args.tenant.as_deref().map(Tenant::new).transpose();
     tenant.or_exit(Exit::Usage, "--tenant cannot be used")
 }

@@ -15,9 +15,13 @@ use crate::settings::{BadSetting, Settings};
 pub(crate) struct Sections {
     pub(crate) ingest: ingest::Config,
     pub(crate) sealer: sealer::Config,
-    /// Read by both services; the sealer takes only `properties` of it.
+    /// Read by both services; the sealer takes only `framing` and `properties` of it.
     pub(crate) kafka: ingest::KafkaConfig,
     pub(crate) metrics: metrics::Config,
+    /// Read by both services, where topics have Confluent framing.
+    pub(crate) registry: registry::Config,
+    /// Read by both services: how long what each class has is locked.
+    pub(crate) retention: store::Retention,
 }
 
 impl Sections {

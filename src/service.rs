@@ -1,21 +1,21 @@
-//! The services of a deployment over Kafka, and the keys that agents come with.
+//! The gateway of a deployment over Kafka, and the keys that agents come with.
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use ingest::keys::{self, Key};
-use prometheus_client::registry::Registry;
-use schemas::{Tenant, Topic};
+use ingest::sources::Sources;
+use schemas::Tenant;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli;
 use crate::exit::{Exit, OrExit};
-use crate::metrics;
+use crate::framing;
 use crate::output::{notice, stdout};
 use crate::sections::Sections;
 use crate::signal;
@@ -28,14 +28,29 @@ pub(crate) async fn ingest(args: cli::Ingest) -> anyhow::Result<Exit> {
         settings.set("kafka", "topic", args.topic.as_str());
     })?;
     let mut signals = signal::Stop::new()?;
-    let sink = ingest::Sink::kafka(&sections.kafka).map_err(failure)?;
+    let claims = claims(args.store.as_deref(), &sections)?;
+    // Not listening yet, so nobody is told that the gateway is ready: without an id there is nothing to write.
+    let frames = tokio::select! {
+        () = signals.came() => return Ok(Exit::Good),
+        frames = framing::frames(&sections) => frames?,
+    };
+    let sinks = sinks(args.spool, &sections).await?;
     let auth = ingest::Auth::keys(&args.keys).map_err(failure)?;
     let listener = TcpListener::bind(args.listen)
         .await
         .or_exit(Exit::Infrastructure, format!("cannot listen on {}", args.listen))?;
     let address = listener.local_addr()?;
-    let gateway = ingest::Gateway::new(sections.ingest, sink, auth, gateway_epoch()?);
-    let gateway = Arc::new(gateway.map_err(failure)?);
+    let gateway = ingest::Gateway::new(sections.ingest, sinks, auth, gateway_epoch()?);
+    let gateway = gateway.map_err(failure)?;
+    let gateway = match claims {
+        Some(claims) => gateway.with_claims(claims).map_err(failure)?,
+        None => gateway,
+    };
+    let gateway = match &args.sources {
+        Some(path) => gateway.with_sources(Sources::open(path).map_err(failure)?),
+        None => gateway,
+    };
+    let gateway = Arc::new(gateway.with_frames(frames));
     let stop = CancellationToken::new();
     let mut serving = tokio::spawn(ingest::serve(listener, gateway, stop.clone()));
     notice(format_args!("listening on http://{address}"));
@@ -50,31 +65,19 @@ pub(crate) async fn ingest(args: cli::Ingest) -> anyhow::Result<Exit> {
     Ok(Exit::Good)
 }
 
-/// Runs a sealer over Kafka until SIGTERM or ctrl-c.
-pub(crate) async fn sealer(args: cli::Sealer) -> anyhow::Result<Exit> {
-    let sections = Sections::load(&args.settings, |_| {})?;
-    let mut signals = signal::Stop::new()?;
-    let topic = Topic::new(&args.topic).or_exit(Exit::Usage, "--topic cannot be used")?;
-    let properties: Vec<_> = sections.kafka.properties.into_iter().collect();
-    let kafka = sealer::Kafka::new(&args.kafka, topic, &properties)
-        .or_exit(Exit::Usage, "the Kafka consumer could not be made")?;
-    let store = store::Store::open(&args.store).or_exit(Exit::Usage, "--store cannot be used")?;
-    let mut registry = Registry::default();
-    let counted = sealer::Metrics::new(&mut registry);
-    let stop = CancellationToken::new();
-    metrics::serve(&sections.metrics, registry, stop.clone()).await?;
-    let source = sealer::Source::Kafka(kafka);
-    let mut sealing =
-        tokio::spawn(sealer::run(source, store, sections.sealer, counted, stop.clone()));
-    let sealed = tokio::select! {
-        () = signals.came() => {
-            stop.cancel();
-            sealing.await
-        }
-        sealed = &mut sealing => sealed,
-    };
-    sealed.context("the sealer's task failed")?.context("the sealer has stopped")?;
-    Ok(Exit::Good)
+/// The topics, each with its part of the spool. The brokers are asked for them, which takes a while if they are away.
+async fn sinks(spool: Option<PathBuf>, sections: &Sections) -> anyhow::Result<ingest::Sinks> {
+    let (kafka, config) = (sections.kafka.clone(), sections.ingest.clone());
+    let open = move || ingest::Sinks::kafka(&kafka, &config, spool.as_deref());
+    let opened = tokio::task::spawn_blocking(open).await;
+    opened.context("the task that looks for the topics failed")?.map_err(failure)
+}
+
+/// The store for what is too large for Kafka.
+fn claims(store: Option<&str>, sections: &Sections) -> anyhow::Result<Option<ingest::Claims>> {
+    let Some(address) = store else { return Ok(None) };
+    let store = store::Store::open(address).or_exit(Exit::Usage, "--store cannot be used")?;
+    Ok(Some(ingest::Claims::new(store, sections.retention.clone())))
 }
 
 /// Makes, lists and revokes keys.
@@ -134,7 +137,7 @@ fn keys_failure(error: ingest::Error) -> anyhow::Error {
     refusal(error, "the keys are as they were")
 }
 
-fn refusal(error: ingest::Error, what: &str) -> anyhow::Error {
+pub(crate) fn refusal(error: ingest::Error, what: &str) -> anyhow::Error {
     let exit = match error.kind() {
         ingest::Kind::Refused => Exit::Usage,
         _ => Exit::Infrastructure,

@@ -37,6 +37,7 @@ pub(crate) async fn run(args: Up) -> anyhow::Result<Exit> {
     let mut signals = signal::Stop::new()?;
     let auth = auth(&args.who, args.listen)?;
     let mut deployment = Deployment::start(&args.dir, args.listen, auth, sections).await?;
+    notice("nothing is locked: the store is a folder of this machine");
     notice(format_args!("listening on {}", deployment.url()));
     tokio::select! {
         () = signals.came() => deployment.stop().await?,
@@ -86,7 +87,7 @@ impl Deployment {
         let (stop, seal_left) = (CancellationToken::new(), CancellationToken::new());
         metrics::serve(&sections.metrics, registry, seal_left.clone()).await?;
         let serving = tokio::spawn(ingest::serve(listener, gateway, stop.clone()));
-        let sealing = sealer::run(source, store, sections.sealer, counted, seal_left.clone());
+        let sealing = sealer::run(source, store, sections.sealer, None, counted, seal_left.clone());
         let sealing = tokio::spawn(sealing);
         let task = tokio::spawn(supervise(serving, sealing, stop.clone(), seal_left));
         Ok(Self { address, stop, task })

@@ -1,15 +1,18 @@
 //! `chancery verify`: everything that a store by itself can show.
 #![expect(clippy::disallowed_methods, reason = "a shell: retention is judged by the clock")]
 
-use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use replay::{Progress, Report, VerifyOptions};
+use replay::emit::terminal;
+use replay::{Progress, Source, Sources, VerifyOptions};
 use schemas::Seconds;
+use serde::Deserialize;
 
 use crate::cli;
-use crate::exit::Exit;
+use crate::exit::{Exit, OrExit};
 use crate::output::{notice, stdout};
 use crate::read::{failure, open};
 
@@ -23,13 +26,26 @@ pub(crate) async fn run(args: cli::Verify) -> anyhow::Result<Exit> {
     let told = |read: Progress| bar.inc(read.bytes);
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let now = Some(Seconds(i64::try_from(now)?));
-    let options = VerifyOptions { jobs: JOBS, now, progress: Some(&told) };
+    let sources = args.sources.as_deref().map(sources).transpose()?;
+    let storage = args.storage && store.has_versions();
+    if args.storage && !storage {
+        notice("the store is a folder: it has neither versions nor locks that could be looked at");
+    }
+    let options = VerifyOptions {
+        jobs: JOBS,
+        now,
+        storage,
+        sources: sources.as_ref(),
+        progress: Some(&told),
+    };
     let verified = replay::verify(&store, options).await;
     bar.finish_and_clear();
     let report = verified.map_err(failure)?;
     let exit = match (report.ok, report.partitions) {
         // Nothing was looked at, most likely because the address is another than was meant: that is not good.
         (true, 0) => Exit::Incomplete,
+        // What was asked for could not be looked at.
+        (true, _) if args.storage && !storage => Exit::Incomplete,
         (true, _) => Exit::Good,
         (false, _) => Exit::Evidence,
     };
@@ -38,10 +54,10 @@ pub(crate) async fn run(args: cli::Verify) -> anyhow::Result<Exit> {
             serde_json::to_writer(&mut *out, &report)?;
             writeln!(out)
         } else {
-            tell(out, &report)
+            terminal::report(&report, out)
         }
     });
-    if exit == Exit::Incomplete {
+    if report.partitions == 0 {
         notice("there is no chain here, and so nothing to verify; is it the right store?");
     }
     // The verdict stands, whether or not somebody reads all of it.
@@ -51,25 +67,18 @@ pub(crate) async fn run(args: cli::Verify) -> anyhow::Result<Exit> {
     }
 }
 
-fn tell(out: &mut dyn Write, report: &Report) -> std::io::Result<()> {
-    let Report { segments, events, raw, sessions, expired, findings_omitted, .. } = report;
-    for finding in &report.findings {
-        writeln!(out, "{finding}")?;
+/// The keys of sources, from a file of `[[source]]` tables.
+fn sources(path: &Path) -> anyhow::Result<Arc<Sources>> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct File {
+        #[serde(default)]
+        source: Vec<Source>,
     }
-    if *findings_omitted > 0 {
-        writeln!(out, "and {findings_omitted} findings more")?;
-    }
-    let verdict = match (report.ok, report.partitions) {
-        (true, 0) => "NOTHING VERIFIED",
-        (true, _) => "good",
-        (false, _) => "NOT GOOD",
-    };
-    let count = format!("{sessions} sessions, {events} events, {raw} undecodable messages");
-    writeln!(out, "{verdict}: {segments} segments with {count}")?;
-    if *expired > 0 {
-        writeln!(out, "gone, their retention having passed: {expired} segments")?;
-    }
-    report.not_checked.iter().try_for_each(|what| writeln!(out, "not checked: {what}"))
+    let what = || format!("cannot take the sources of {}", path.display());
+    let text = std::fs::read_to_string(path).or_exit(Exit::Usage, what())?;
+    let file: File = toml::from_str(&text).or_exit(Exit::Usage, what())?;
+    Sources::new(file.source).map(Arc::new).or_exit(Exit::Usage, what())
 }
 
 /// Shown on a terminal only.

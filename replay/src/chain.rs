@@ -1,6 +1,8 @@
 //! CORE. How the objects of a partition link (`docs/format.md`, section 7): each says where the one before ended and what it was.
 
-use schemas::{Chain, Digest, EnrolledRecord, EpochOpening, ObjectKey, Offset, TerminalObject};
+use schemas::{
+    Chain, Digest, EnrolledRecord, EpochOpening, ObjectKey, Offset, SegmentRecord, TerminalObject,
+};
 
 use crate::finding::Kind;
 
@@ -26,6 +28,14 @@ impl Link {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// Whether a record is of the next segment, as far as the chain is known.
+    pub(crate) fn continues(&self, record: &SegmentRecord) -> bool {
+        !self.closed
+            && self.chain.as_ref().is_none_or(|chain| *chain == record.chain)
+            && self.next.is_none_or(|next| next == record.start)
+            && (self.leaves.is_empty() || self.leaves.contains(&record.prev))
     }
 
     /// Nothing is known any more of where the chain is.
@@ -96,7 +106,10 @@ impl Link {
                 found.push((Kind::Chain, why));
             }
         };
-        wrong(!self.closed, "it comes after the end of its epoch".to_owned());
+        if self.closed {
+            wrong(false, "it comes after the end of its epoch".to_owned());
+            return found;
+        }
         wrong(
             self.chain.as_ref().is_none_or(|chain| *chain == record.chain),
             "cluster, topic or partition are not those of its epoch".to_owned(),

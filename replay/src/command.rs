@@ -1,10 +1,10 @@
 //! SHELL. `trace` and what it shares with `export`: finding sessions in a store and reading them whole.
 
-use schemas::{KafkaKey, SessionId, SessionKey, Tenant, partition_of};
+use schemas::{KafkaKey, SessionId, Tenant, partition_of};
 
 use crate::error::Error;
 use crate::fetch::{Shelf, Store};
-use crate::load::{self, Gathered};
+use crate::load::{self, Gathered, Index};
 use crate::select::Wanted;
 use crate::session::Session;
 use crate::trace::Trace;
@@ -23,6 +23,26 @@ pub async fn trace(store: &Store, tenant: Option<&Tenant>, session: &str) -> Res
 /// # Errors
 /// As [`trace`].
 pub async fn read(store: &Store, tenant: Option<&Tenant>, session: &str) -> Result<Session, Error> {
+    let found = find(store, tenant, session, false).await?;
+    let mut parts: Vec<Gathered> = Vec::new();
+    for (shelf, index) in &found {
+        load::gather(store, shelf, index, async |part| {
+            parts.push(part);
+            Ok(())
+        })
+        .await?;
+    }
+    let none = || Error::NoSession { session: session.to_owned() };
+    load::assemble(store, parts).await?.ok_or_else(none)
+}
+
+/// The partitions that have rows of one session, and where; hidden ones too, `of_versions`.
+pub(crate) async fn find(
+    store: &Store,
+    tenant: Option<&Tenant>,
+    session: &str,
+    of_versions: bool,
+) -> Result<Vec<(Shelf, Index)>, Error> {
     let none = || Error::NoSession { session: session.to_owned() };
     let key = match tenant {
         None => None,
@@ -35,27 +55,29 @@ pub async fn read(store: &Store, tenant: Option<&Tenant>, session: &str) -> Resu
         None => Wanted::Ids(vec![session.to_owned()]),
         Some(key) => Wanted::Keys(vec![key.session_key()]),
     };
-    let mut parts: Vec<Gathered> = Vec::new();
-    for (topic, partition) in store.catalogue().await?.partitions {
-        let shelf = load::shelf(store, topic, partition).await?;
+    let catalogue = match of_versions {
+        true => store.catalogue_of_versions().await?,
+        false => store.catalogue().await?,
+    };
+    let mut found: Vec<(Shelf, Index)> = Vec::new();
+    for (topic, partition) in catalogue.partitions {
+        let shelf = match of_versions {
+            true => load::shelf_of_versions(store, topic, partition).await?,
+            false => load::shelf(store, topic, partition).await?,
+        };
         if let Some(key) = &key
             && !may_hold(store, &shelf, key).await?
         {
             continue;
         }
         let index = load::index(store, &shelf, &wanted).await?;
-        let sessions: Vec<SessionKey> = index.sessions.keys().copied().collect();
-        if sessions.len() + parts.len() > 1 {
-            let keys = index.sessions.values().map(|(key, _)| key);
-            one_tenant(keys.chain(parts.iter().map(|part| &part.key)), session)?;
+        if !index.sessions.is_empty() {
+            found.push((shelf, index));
         }
-        load::gather(store, &shelf, &index, async |part| {
-            parts.push(part);
-            Ok(())
-        })
-        .await?;
     }
-    load::assemble(store, parts).await?.ok_or_else(none)
+    let keys = found.iter().flat_map(|(_, index)| index.sessions.values());
+    one_tenant(keys.map(|(key, _)| key), session)?;
+    if found.is_empty() { Err(none()) } else { Ok(found) }
 }
 
 fn one_tenant<'a>(keys: impl Iterator<Item = &'a KafkaKey>, session: &str) -> Result<(), Error> {
@@ -71,9 +93,9 @@ fn one_tenant<'a>(keys: impl Iterator<Item = &'a KafkaKey>, session: &str) -> Re
 /// Whether a key can lie in a partition; yes, where an opening cannot be read.
 async fn may_hold(store: &Store, shelf: &Shelf, key: &KafkaKey) -> Result<bool, Error> {
     for &epoch in &shelf.epochs {
-        let text = store.text(&shelf.epoch_key(epoch)).await?.and_then(Result::ok);
-        let opening = text.and_then(|text| schemas::EpochOpening::parse(&text).ok());
-        let Some(opening) = opening else { return Ok(true) };
+        let Some((opening, _)) = load::opening(store, shelf, epoch).await? else {
+            return Ok(true);
+        };
         if partition_of(&key.to_bytes(), opening.chain.partitions) == shelf.partition {
             return Ok(true);
         }

@@ -18,7 +18,7 @@ pub enum Error {
         key: String,
         /// What the store said.
         #[source]
-        source: object_store::Error,
+        source: Box<store::Error>,
     },
     /// An object is larger than any that a sealer writes.
     #[error("{key} has {bytes} bytes, the limit is {bytes_max}")]
@@ -60,6 +60,12 @@ pub enum Error {
         /// What is limited, and to how much.
         limit: String,
     },
+    /// The store has no legal holds.
+    #[error("there are no legal holds here: {why}")]
+    NoHolds {
+        /// What it lacks.
+        why: &'static str,
+    },
     /// The output could not be written.
     #[error("cannot write the output")]
     Write(#[from] std::io::Error),
@@ -89,7 +95,20 @@ impl Error {
             Self::Open { .. }
             | Self::NoSession { .. }
             | Self::Ambiguous { .. }
+            | Self::NoHolds { .. }
             | Self::TooMuch { .. } => ErrorKind::Refused,
         }
     }
+}
+
+/// An error and its causes.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
 }

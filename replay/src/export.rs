@@ -132,6 +132,7 @@ struct Line<'a> {
     tenant: &'a str,
     session_id: &'a str,
     partition: &'a str,
+    epoch: u32,
     offset: u64,
     timestamp_ms: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -177,7 +178,8 @@ impl<'a> Line<'a> {
             tenant: session.key.tenant.as_str(),
             session_id: session.key.session.as_str(),
             partition: session.partitions.get(entry.partition).map_or("", String::as_str),
-            offset: entry.offset,
+            epoch: entry.at.epoch,
+            offset: entry.at.offset,
             timestamp_ms: entry.timestamp_ms,
             ..Self::default()
         };

@@ -1,19 +1,14 @@
 //! SHELL. A store of sealed segments: opened from an address, listed and read within limits. It knows keys, not their contents.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path as FilePath;
-use std::sync::Arc;
+use std::path::Path;
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
-use object_store::aws::AmazonS3Builder;
-use object_store::local::LocalFileSystem;
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
-use schemas::{Epoch, ObjectKey, Offset, Partition, Topic};
+use schemas::{Digest, Epoch, ObjectKey, Offset, Partition, Topic};
 use url::Url;
 
 use crate::error::Error;
+use crate::version::ByKey;
 
 /// Largest segment object that is read.
 pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
@@ -23,8 +18,7 @@ pub const TEXT_BYTES_MAX: u64 = 1 << 20;
 /// Where sealed segments lie.
 #[derive(Clone, Debug)]
 pub struct Store {
-    objects: Arc<dyn ObjectStore>,
-    root: Path,
+    objects: store::Store,
 }
 
 /// What a store holds for one partition.
@@ -37,13 +31,14 @@ pub(crate) struct Shelf {
     pub(crate) places: BTreeMap<(Epoch, Offset), Present>,
     /// Keys that are none of these.
     pub(crate) junk: Vec<String>,
+    /// What lies under each key, where that was looked at.
+    pub(crate) versions: Option<ByKey>,
 }
 
 /// Which objects lie at one start offset.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Present {
-    /// Size of the segment object, if there is one.
-    pub(crate) segment: Option<u64>,
+    pub(crate) segment: bool,
     pub(crate) record: bool,
 }
 
@@ -54,7 +49,7 @@ pub(crate) struct Catalogue {
     pub(crate) junk: BTreeSet<String>,
 }
 
-const FOLDERS: [&str; 3] = ["epochs", "segments", "records"];
+pub(crate) const FOLDERS: [&str; 3] = ["epochs", "segments", "records"];
 
 impl Store {
     /// Opens the store at a folder, a `file://` or an `s3://bucket/prefix` URL. A folder may hold the store itself or,
@@ -65,7 +60,7 @@ impl Store {
     pub fn open(address: &str) -> Result<Self, Error> {
         let wrong = |why: &str| Error::Open { address: address.to_owned(), why: why.to_owned() };
         if !address.contains("://") {
-            return Self::folder(address, FilePath::new(address));
+            return Self::folder(address, Path::new(address));
         }
         let url = Url::parse(address).map_err(|error| wrong(&error.to_string()))?;
         match url.scheme() {
@@ -73,44 +68,48 @@ impl Store {
                 let path = url.to_file_path().map_err(|()| wrong("it names no local file"))?;
                 Self::folder(address, &path)
             }
-            "s3" => {
-                let bucket = url.host_str().ok_or_else(|| wrong("it names no bucket"))?;
-                let objects = AmazonS3Builder::from_env().with_bucket_name(bucket).build();
-                let objects = objects.map_err(|error| wrong(&error.to_string()))?;
-                let root = Path::from_url_path(url.path());
-                let root = root.map_err(|error| wrong(&error.to_string()))?;
-                Ok(Self::new(Arc::new(objects), root))
+            "s3" if url.host_str().is_some() => {
+                let objects = store::Store::open(address);
+                objects.map(Self::new).map_err(|error| wrong(&error.to_string()))
             }
+            "s3" => Err(wrong("it names no bucket")),
             _ => Err(wrong("the scheme is neither file nor s3")),
         }
     }
 
-    fn folder(address: &str, path: &FilePath) -> Result<Self, Error> {
+    /// A folder is looked at before it is opened: a reader makes none.
+    fn folder(address: &str, path: &Path) -> Result<Self, Error> {
         let wrong = |why: String| Error::Open { address: address.to_owned(), why };
-        let holds = |path: &FilePath| FOLDERS.iter().any(|folder| path.join(folder).is_dir());
+        let holds = |path: &Path| FOLDERS.iter().any(|folder| path.join(folder).is_dir());
         let inner = path.join("store");
         let root = if !holds(path) && inner.is_dir() { inner } else { path.to_owned() };
         if !holds(&root) {
             return Err(wrong("there is no store: neither epochs nor segments".to_owned()));
         }
-        let objects = LocalFileSystem::new_with_prefix(&root);
-        let objects = objects.map_err(|error| wrong(error.to_string()))?;
-        Ok(Self::new(Arc::new(objects), Path::default()))
+        let root = root.canonicalize().map_err(|error| wrong(error.to_string()))?;
+        let root = root.to_str().ok_or_else(|| wrong("its path is not UTF-8".to_owned()))?;
+        store::Store::open(root).map(Self::new).map_err(|error| wrong(error.to_string()))
     }
 
-    /// A store below `root` of an object store.
+    /// A reader of a store.
     #[must_use]
-    pub fn new(objects: Arc<dyn ObjectStore>, root: Path) -> Self {
-        Self { objects, root }
+    pub fn new(objects: store::Store) -> Self {
+        Self { objects }
     }
 
-    pub(crate) fn path(&self, key: &str) -> Path {
-        Path::from_iter(self.root.parts().chain(Path::from(key).parts()))
+    /// Whether the store has versions and locks: a bucket has, a folder has not.
+    #[must_use]
+    pub fn has_versions(&self) -> bool {
+        self.objects.s3().is_some()
     }
 
-    fn key(&self, path: &Path) -> String {
-        path.prefix_match(&self.root)
-            .map_or_else(|| path.to_string(), |parts| Path::from_iter(parts).to_string())
+    /// Whether the store answers at all.
+    pub(crate) async fn answers(&self) -> bool {
+        self.objects.page("epochs", None).await.is_ok()
+    }
+
+    pub(crate) fn objects(&self) -> &store::Store {
+        &self.objects
     }
 
     /// Finds the partitions. Costs a listing of folders, not of segments.
@@ -141,23 +140,17 @@ impl Store {
 
     /// The folders in `prefix`; objects lying among them are junk.
     async fn folders(&self, prefix: &str, into: &mut Catalogue) -> Result<Vec<String>, Error> {
-        let listed = self.objects.list_with_delimiter(Some(&self.path(prefix))).await;
-        let listed = listed.map_err(|source| Error::Read { key: prefix.to_owned(), source })?;
-        into.junk.extend(listed.objects.iter().map(|object| self.key(&object.location)));
-        Ok(listed.common_prefixes.iter().map(|path| self.key(path)).collect())
+        let children = self.objects.children(prefix).await.map_err(read(prefix))?;
+        into.junk.extend(children.objects);
+        Ok(children.folders)
     }
 
     /// Lists what lies in one partition's folders.
     pub(crate) async fn shelf(&self, topic: Topic, partition: Partition) -> Result<Shelf, Error> {
-        let place = format!("{topic}/{:05}", partition.0);
-        let (epochs, places, junk) = Default::default();
-        let mut shelf = Shelf { topic, partition, epochs, places, junk };
-        for folder in FOLDERS {
-            let prefix = format!("{folder}/{place}");
-            let mut listed = self.objects.list(Some(&self.path(&prefix)));
-            let wrong = |source| Error::Read { key: prefix.clone(), source };
-            while let Some(object) = listed.try_next().await.map_err(wrong)? {
-                shelf.put(self.key(&object.location), object.size);
+        let mut shelf = Shelf::new(topic, partition);
+        for prefix in shelf.folders() {
+            for key in self.objects.list(&prefix, None).await.map_err(read(&prefix))? {
+                shelf.put(key);
             }
         }
         Ok(shelf)
@@ -165,65 +158,84 @@ impl Store {
 
     /// The object's bytes; `None` where there is none.
     pub(crate) async fn get(&self, key: &str, bytes_max: u64) -> Result<Option<Bytes>, Error> {
-        let wrong = |source| Error::Read { key: key.to_owned(), source };
-        let found = match self.objects.get(&self.path(key)).await {
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            found => found.map_err(wrong)?,
-        };
-        let bytes = found.meta.size;
-        if bytes > bytes_max {
-            return Err(Error::TooLarge { key: key.to_owned(), bytes, bytes_max });
-        }
-        found.bytes().await.map(Some).map_err(wrong)
+        self.objects.get(key, bytes_max).await.map_err(read(key))
+    }
+
+    /// SHA-256 of the object; `None` where there is none.
+    pub(crate) async fn content(&self, key: &str) -> Result<Option<Digest>, Error> {
+        let read = self.objects.content(key).await.map_err(read(key))?;
+        Ok(read.map(|content| content.sha256))
     }
 
     /// Feeds the object to `take` chunk by chunk and returns its size; `None` where there is none.
     pub(crate) async fn stream(
         &self,
         key: &str,
-        mut take: impl FnMut(&[u8]) + Send,
+        version: Option<&str>,
+        take: impl FnMut(&[u8]) + Send,
     ) -> Result<Option<u64>, Error> {
-        let wrong = |source| Error::Read { key: key.to_owned(), source };
-        let found = match self.objects.get(&self.path(key)).await {
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            found => found.map_err(wrong)?,
-        };
-        let mut chunks = found.into_stream();
-        let mut bytes = 0;
-        while let Some(chunk) = chunks.try_next().await.map_err(wrong)? {
-            bytes += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-            take(&chunk);
-        }
-        Ok(Some(bytes))
+        self.objects.stream(key, version, take).await.map_err(read(key))
     }
+}
 
-    /// The object's text; an object that is too large or not UTF-8 is no text.
-    pub(crate) async fn text(&self, key: &str) -> Result<Option<Result<String, String>>, Error> {
-        let bytes = match self.get(key, TEXT_BYTES_MAX).await {
-            Err(error @ Error::TooLarge { .. }) => return Ok(Some(Err(error.to_string()))),
-            bytes => bytes?,
-        };
-        let text = |bytes: Bytes| {
-            String::from_utf8(bytes.into()).map_err(|_| "it is not UTF-8".to_owned())
-        };
-        Ok(bytes.map(text))
+impl Catalogue {
+    /// Notes the partition that a key belongs to; keys within a partition's folders are for its shelf to judge.
+    pub(crate) fn put(&mut self, key: &str) {
+        let mut parts = key.splitn(4, '/').skip(1);
+        let (topic, partition) = (parts.next().unwrap_or_default(), parts.next());
+        let number =
+            partition.and_then(|name| name.parse().ok().filter(|n| format!("{n:05}") == name));
+        match (Topic::new(topic), number, parts.next()) {
+            (Ok(topic), Some(number), Some(_)) => {
+                self.partitions.insert((topic, Partition(number)));
+            }
+            _ => {
+                self.junk.insert(key.to_owned());
+            }
+        }
+    }
+}
+
+/// What reading failed with; a limit is told from a store that does not answer.
+pub(crate) fn read(key: &str) -> impl FnOnce(store::Error) -> Error {
+    move |error| match error {
+        store::Error::TooLarge { key, bytes, bytes_max } => {
+            Error::TooLarge { key, bytes, bytes_max }
+        }
+        source => Error::Read { key: key.to_owned(), source: Box::new(source) },
     }
 }
 
 impl Shelf {
-    fn put(&mut self, key: String, bytes: u64) {
+    pub(crate) fn new(topic: Topic, partition: Partition) -> Self {
+        let (epochs, places, junk, versions) = Default::default();
+        Self { topic, partition, epochs, places, junk, versions }
+    }
+
+    /// The folders that its keys lie in.
+    pub(crate) fn folders(&self) -> [String; 3] {
+        FOLDERS.map(|folder| format!("{folder}/{}/{:05}", self.topic, self.partition.0))
+    }
+
+    pub(crate) fn put(&mut self, key: String) {
         match ObjectKey::parse(&key) {
             Some(ObjectKey::Epoch(_, _, epoch)) => {
                 self.epochs.insert(epoch);
             }
             Some(ObjectKey::Segment(_, _, epoch, start)) => {
-                self.places.entry((epoch, start)).or_default().segment = Some(bytes);
+                self.places.entry((epoch, start)).or_default().segment = true;
             }
             Some(ObjectKey::Record(_, _, epoch, start)) => {
                 self.places.entry((epoch, start)).or_default().record = true;
             }
             None => self.junk.push(key),
         }
+    }
+
+    /// The one version of a key, where there is only one and no delete marker.
+    pub(crate) fn only_version(&self, key: &str) -> Option<store::Version> {
+        let versions = &self.versions.as_ref()?.get(key)?.list;
+        versions.front().filter(|only| versions.len() == 1 && !only.is_delete_marker).cloned()
     }
 
     pub(crate) fn segment_key(&self, epoch: Epoch, start: Offset) -> String {

@@ -1,4 +1,4 @@
-//! What is wrong with a store, and the report that lists it.
+//! CORE. What is wrong with a store: each breach by kind, object and reason.
 
 use std::fmt;
 
@@ -44,6 +44,18 @@ pub enum Kind {
     Epoch,
     /// An object that nothing accounts for.
     Junk,
+    /// A valid segment that is another key's.
+    Misplaced,
+    /// A valid segment at the end of its chain that nobody enrolled.
+    Unenrolled,
+    /// A version or delete marker over an object's original.
+    Shadowed,
+    /// A version or delete marker besides an object's original, and older.
+    ExtraVersion,
+    /// An object is not locked as it must be.
+    Lock,
+    /// A source's signature is wrong, or absent where it is required.
+    Signature,
     /// An object that cannot be read at all.
     Unreadable,
 }
@@ -69,6 +81,12 @@ impl Kind {
             Self::Context => "context",
             Self::Epoch => "epoch",
             Self::Junk => "junk",
+            Self::Misplaced => "misplaced",
+            Self::Unenrolled => "unenrolled",
+            Self::Shadowed => "shadowed",
+            Self::ExtraVersion => "extra_version",
+            Self::Lock => "lock",
+            Self::Signature => "signature",
             Self::Unreadable => "unreadable",
         }
     }
@@ -142,31 +160,4 @@ impl Findings {
         self.list.sort_by(|a, b| (&a.object, a.offset, a.kind).cmp(&(&b.object, b.offset, b.kind)));
         (self.list, self.omitted)
     }
-}
-
-/// What [`crate::verify`] found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
-    /// Whether there are no findings.
-    pub ok: bool,
-    /// Partitions of which there is anything.
-    pub partitions: u64,
-    /// Segments read.
-    pub segments: u64,
-    /// Rows that are events; one that was sent twice counts twice.
-    pub events: u64,
-    /// Rows that are kept raw.
-    pub raw: u64,
-    /// Sessions that have events, by partition.
-    pub sessions: u64,
-    /// Bytes of the segments read.
-    pub bytes: u64,
-    /// Segments that are gone because their retention has passed.
-    pub expired: u64,
-    /// Everything that is wrong, up to [`FINDINGS_MAX`].
-    pub findings: Vec<Finding>,
-    /// Findings beyond those.
-    pub findings_omitted: u64,
-    /// What this does not show, in words.
-    pub not_checked: Vec<String>,
 }

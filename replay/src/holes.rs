@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::session::{Body, Repeat, Session, What};
+use crate::session::{Body, Position, Repeat, Session, What};
 use crate::trace::{Hole, Step, Turn};
 use crate::tree::{all_steps, digests};
 
@@ -12,7 +12,7 @@ const LISTED_MAX: usize = 20;
 /// Finds the holes.
 pub(crate) fn find(session: &Session, turns: &[Turn]) -> Vec<Hole> {
     let mut holes: Vec<Hole> =
-        session.notes.iter().map(|note| Hole { offset: None, reason: note.clone() }).collect();
+        session.notes.iter().map(|note| Hole { at: None, reason: note.clone() }).collect();
     holes.extend(rows(session));
     holes.extend(sequence(session));
     holes.extend(ends(session));
@@ -23,8 +23,8 @@ pub(crate) fn find(session: &Session, turns: &[Turn]) -> Vec<Hole> {
     holes
 }
 
-fn hole(offset: u64, reason: impl Into<String>) -> Hole {
-    Hole { offset: Some(offset), reason: reason.into() }
+fn hole(at: Position, reason: impl Into<String>) -> Hole {
+    Hole { at: Some(at), reason: reason.into() }
 }
 
 /// Rows that are no events.
@@ -34,25 +34,19 @@ fn rows(session: &Session) -> Vec<Hole> {
     for entry in &session.entries {
         match &entry.what {
             What::Raw { reason, bytes } => {
-                holes.push(hole(
-                    entry.offset,
-                    format!("undecodable message: {reason}, {bytes} bytes"),
-                ));
+                holes.push(hole(entry.at, format!("undecodable message: {reason}, {bytes} bytes")));
             }
-            What::Damaged { why } => holes.push(hole(entry.offset, format!("damaged row: {why}"))),
+            What::Damaged { why } => holes.push(hole(entry.at, format!("damaged row: {why}"))),
             What::Event(event) => {
                 let before = event.envelope().prev_event_digest;
                 if before.is_some_and(|digest| !known.contains(&digest)) {
-                    holes.push(hole(entry.offset, "the source's event before it is not here"));
+                    holes.push(hole(entry.at, "the source's event before it is not here"));
                 }
                 if event.repeat == Repeat::Differs {
-                    holes.push(hole(
-                        entry.offset,
-                        "its event id was used before for something else",
-                    ));
+                    holes.push(hole(entry.at, "its event id was used before for something else"));
                 }
                 if let Err(why) = &event.context {
-                    holes.push(hole(entry.offset, *why));
+                    holes.push(hole(entry.at, *why));
                 }
             }
         }
@@ -85,7 +79,7 @@ fn sequence(session: &Session) -> Vec<Hole> {
         missing.push("…".to_owned());
     }
     let reason = format!("lost events: session_seq {} did not arrive", missing.join(", "));
-    vec![Hole { offset: None, reason }]
+    vec![Hole { at: None, reason }]
 }
 
 fn ends(session: &Session) -> Vec<Hole> {
@@ -93,14 +87,14 @@ fn ends(session: &Session) -> Vec<Hole> {
     let end = events.iter().rev().find(|(_, event)| event.envelope().kind == "session.end");
     let Some((entry, end)) = end else {
         let reason = "there is no session.end: it goes on, or its end was lost".to_owned();
-        return vec![Hole { offset: None, reason }];
+        return vec![Hole { at: None, reason }];
     };
     let stated = end.envelope().session_event_count;
     let found = u64::try_from(events.len()).unwrap_or(u64::MAX);
     match stated {
         Some(stated) if stated != found => {
             let reason = format!("the source counts {stated} events, {found} are here");
-            vec![hole(entry.offset, reason)]
+            vec![hole(entry.at, reason)]
         }
         _ => Vec::new(),
     }
@@ -108,18 +102,18 @@ fn ends(session: &Session) -> Vec<Hole> {
 
 /// Events that producers say they dropped: the highest count of each incarnation.
 fn producers(session: &Session) -> Vec<Hole> {
-    let mut dropped: BTreeMap<(String, Option<u64>), (u64, u64)> = BTreeMap::new();
+    let mut dropped: BTreeMap<(String, Option<u64>), (u64, Position)> = BTreeMap::new();
     for (entry, event) in session.events() {
         let envelope = event.envelope();
         let count = envelope.producer_dropped.unwrap_or(0);
         let name = envelope.producer_id.as_deref().unwrap_or("a producer").to_owned();
-        let at = dropped.entry((name, envelope.producer_epoch)).or_default();
-        if count > at.0 {
-            *at = (count, entry.offset);
+        let most = dropped.entry((name, envelope.producer_epoch)).or_insert((0, entry.at));
+        if count > most.0 {
+            *most = (count, entry.at);
         }
     }
     let lost = dropped.into_iter().filter(|(_, (count, _))| *count > 0);
-    lost.map(|((name, _), (count, offset))| hole(offset, format!("{name} dropped {count} events")))
+    lost.map(|((name, _), (count, at))| hole(at, format!("{name} dropped {count} events")))
         .collect()
 }
 
@@ -128,7 +122,7 @@ fn open_starts(turns: &[Turn]) -> Vec<Hole> {
     let steps = all_steps(turns);
     let reason =
         |step: &Step| format!("{} began and its end is not here", step.event.envelope().kind);
-    steps.iter().filter(open).map(|step| hole(step.offset, reason(step))).collect()
+    steps.iter().filter(open).map(|step| hole(step.at, reason(step))).collect()
 }
 
 /// Tool calls that were asked for and not made, or made and not asked for.
@@ -150,16 +144,14 @@ fn tools(turns: &[Turn]) -> Vec<Hole> {
         for request in step.requests.iter().filter(|request| !made.contains(&request.id)) {
             let reason =
                 format!("{} ({}) was asked for and no tool call is here", request.name, request.id);
-            holes.push(hole(step.offset, reason));
+            holes.push(hole(step.at, reason));
         }
         let envelope = step.last().envelope();
         let id = envelope.tool_call_id.as_deref().filter(|_| envelope.kind == "tool.call");
         if let Some(id) = id.filter(|id| models && !asked.contains(id)) {
             let name = envelope.tool_name.as_deref().unwrap_or("a tool");
-            holes.push(hole(
-                step.offset,
-                format!("{name} ({id}) was called and no model asked for it"),
-            ));
+            holes
+                .push(hole(step.at, format!("{name} ({id}) was called and no model asked for it")));
         }
     }
     holes
@@ -172,7 +164,7 @@ fn bodies(session: &Session) -> Vec<Hole> {
             if let Body::Absent(why) = &content.body {
                 let reason =
                     format!("a body ({} {}) is not here: {why}", content.role, content.kind);
-                holes.push(hole(entry.offset, reason));
+                holes.push(hole(entry.at, reason));
             }
         }
     }

@@ -12,9 +12,10 @@ use tracing::warn;
 
 use crate::decode::Segment;
 use crate::error::Error;
-use crate::fetch::{SEGMENT_BYTES_MAX, Shelf, Store};
+use crate::fetch::{SEGMENT_BYTES_MAX, Shelf, Store, TEXT_BYTES_MAX};
 use crate::select::{self, Stored, Wanted};
 use crate::session::{self, Fetched, Resolver, Session};
+use crate::version::Pinned;
 
 /// Most bytes of bodies that one session may have for a reader.
 pub const SESSION_BYTES_MAX: u64 = 4 << 30;
@@ -41,22 +42,21 @@ pub(crate) async fn fetch(
 async fn opened(store: &Store, shelf: &Shelf, at: (Epoch, Offset)) -> Result<Fetch, Error> {
     let key = shelf.segment_key(at.0, at.1);
     let noted = |why: &str| Fetch { segment: None, note: Some(format!("{key}: {why}")) };
-    let bytes = match store.get(&key, SEGMENT_BYTES_MAX).await {
+    let record = record(store, shelf, at).await?.map(|(record, _)| record);
+    let (bytes, shadow) = match segment(store, shelf, &key, record.as_ref()).await {
         Err(Error::TooLarge { .. }) => return Ok(noted("it is too large to be a segment")),
-        bytes => bytes?,
+        pinned => pinned?,
     };
     let Some(bytes) = bytes else { return Ok(noted("it is gone")) };
     if TerminalObject::is_at_head_of(&bytes) {
         return Ok(Fetch { segment: None, note: None });
     }
-    let record = store.text(&shelf.record_key(at.0, at.1)).await?;
-    let record = record.and_then(Result::ok).and_then(|text| EnrolledRecord::parse(&text).ok());
     let opened = tokio::task::spawn_blocking(move || {
         let sha256 = Digest::of(&bytes);
         let note = match record {
             None => Some("there is no record to check its bytes against"),
             Some(record) if record.sha256 != sha256 => Some("its bytes are not those enrolled"),
-            Some(_) => None,
+            Some(_) => shadow,
         };
         (note, Segment::open(bytes))
     });
@@ -70,17 +70,64 @@ async fn opened(store: &Store, shelf: &Shelf, at: (Epoch, Offset)) -> Result<Fet
     })
 }
 
+/// The record beside a segment, and the version that it was read from.
+pub(crate) async fn record(
+    store: &Store,
+    shelf: &Shelf,
+    at: (Epoch, Offset),
+) -> Result<Option<(EnrolledRecord, Pinned)>, Error> {
+    let (key, of) = (shelf.record_key(at.0, at.1), shelf.segment_key(at.0, at.1));
+    let parsed = |bytes: &Bytes| {
+        let text = std::str::from_utf8(bytes).ok()?;
+        EnrolledRecord::parse(text).ok().filter(|record| record.key == of)
+    };
+    let is_it = |bytes: &Bytes| parsed(bytes).is_some();
+    let versions = shelf.versions.as_ref();
+    let pinned = store.pin_or_recover(versions, &key, TEXT_BYTES_MAX, is_it).await?;
+    Ok(pinned.bytes.as_ref().and_then(parsed).map(|record| (record, pinned)))
+}
+
+/// A segment's bytes; where those under its key are not the enrolled ones and the store has versions, the version that
+/// is, and what lies over it.
+async fn segment(
+    store: &Store,
+    shelf: &Shelf,
+    key: &str,
+    record: Option<&EnrolledRecord>,
+) -> Result<(Option<Bytes>, Option<&'static str>), Error> {
+    let Some(record) = record else {
+        return Ok((store.get(key, SEGMENT_BYTES_MAX).await?, None));
+    };
+    let is_it = |bytes: &Bytes| Digest::of(bytes) == record.sha256;
+    let versions = shelf.versions.as_ref();
+    let pinned = store.pin_or_recover(versions, key, SEGMENT_BYTES_MAX, is_it).await?;
+    let shadowed = pinned.others.iter().any(|(_, over)| *over);
+    let note = "another version or a delete marker lies over it; the original was read";
+    Ok((pinned.bytes, shadowed.then_some(note)))
+}
+
 /// What a partition holds for a reader: objects that an opening says were abandoned are no part of it.
 pub(crate) async fn shelf(
     store: &Store,
     topic: Topic,
     partition: Partition,
 ) -> Result<Shelf, Error> {
-    let mut shelf = store.shelf(topic, partition).await?;
-    for &epoch in &shelf.epochs {
-        let text = store.text(&shelf.epoch_key(epoch)).await?.and_then(Result::ok);
-        let opening = text.and_then(|text| EpochOpening::parse(&text).ok());
-        for (key, _, _) in opening.iter().flat_map(|opening| &opening.abandoned) {
+    without_abandoned(store, store.shelf(topic, partition).await?).await
+}
+
+/// As [`shelf`], of what there is in all versions.
+pub(crate) async fn shelf_of_versions(
+    store: &Store,
+    topic: Topic,
+    partition: Partition,
+) -> Result<Shelf, Error> {
+    without_abandoned(store, store.shelf_of_versions(topic, partition).await?).await
+}
+
+async fn without_abandoned(store: &Store, mut shelf: Shelf) -> Result<Shelf, Error> {
+    for epoch in shelf.epochs.clone() {
+        let opening = opening(store, &shelf, epoch).await?;
+        for (key, _, _) in opening.iter().flat_map(|(opening, _)| &opening.abandoned) {
             if let Some(ObjectKey::Segment(_, _, epoch, start)) = ObjectKey::parse(key) {
                 shelf.places.remove(&(epoch, start));
             }
@@ -89,11 +136,27 @@ pub(crate) async fn shelf(
     Ok(shelf)
 }
 
+/// An epoch's opening, if it can be read, and the version that it was read from.
+pub(crate) async fn opening(
+    store: &Store,
+    shelf: &Shelf,
+    epoch: Epoch,
+) -> Result<Option<(EpochOpening, Pinned)>, Error> {
+    let parsed = |bytes: &Bytes| {
+        let opening = EpochOpening::parse(std::str::from_utf8(bytes).ok()?).ok();
+        opening.filter(|opening| opening.chain.epoch == epoch)
+    };
+    let is_it = |bytes: &Bytes| parsed(bytes).is_some();
+    let (versions, key) = (shelf.versions.as_ref(), shelf.epoch_key(epoch));
+    let pinned = store.pin_or_recover(versions, &key, TEXT_BYTES_MAX, is_it).await?;
+    Ok(pinned.bytes.as_ref().and_then(parsed).map(|opening| (opening, pinned)))
+}
+
 /// The sessions chosen in one partition, and the place of the last segment that has rows of each.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     pub(crate) sessions: HashMap<SessionKey, (KafkaKey, (Epoch, Offset))>,
-    places: BTreeMap<(Epoch, Offset), Vec<SessionKey>>,
+    pub(crate) places: BTreeMap<(Epoch, Offset), Vec<SessionKey>>,
     notes: Vec<String>,
 }
 
@@ -101,7 +164,7 @@ pub(crate) struct Index {
 pub(crate) async fn index(store: &Store, shelf: &Shelf, wanted: &Wanted) -> Result<Index, Error> {
     let mut index = Index::default();
     for (&at, present) in &shelf.places {
-        if present.segment.is_none() {
+        if !present.segment && !store.has_versions() {
             index.notes.push(format!("{}: it is gone", shelf.segment_key(at.0, at.1)));
             continue;
         }
@@ -171,8 +234,10 @@ pub(crate) async fn gather(
 /// Makes one session of its rows in every partition that has some.
 pub(crate) async fn assemble(
     store: &Store,
-    parts: Vec<Gathered>,
+    mut parts: Vec<Gathered>,
 ) -> Result<Option<Session>, Error> {
+    // A topic that was made anew with more partitions may have put the session into another one: the earlier part first.
+    parts.sort_by_key(|part| part.rows.iter().filter_map(|row| row.timestamp).min());
     let Some(key) = parts.first().map(|part| part.key.clone()) else { return Ok(None) };
     let mut session = Session { key, partitions: vec![], entries: vec![], notes: vec![] };
     let mut resolver = Resolver::default();

@@ -10,12 +10,25 @@ use schemas::{
 
 use crate::claim::Claim;
 use crate::context::Sessions;
-use crate::decode::{Batch, Segment};
+use crate::decode::{Batch, Breach, Segment};
 use crate::finding::{Findings, Kind};
 use crate::page::UNCOMPRESSED_BYTES_MAX;
 use crate::profile;
+use crate::report::SignatureCounts;
 use crate::row::{self, Content};
+use crate::sources::{Sources, Verdict};
 use crate::statistics::Recomputed;
+
+/// What an object under a segment's key turned out to be.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    /// The segment, audited.
+    Segment(Box<Audited>),
+    /// A segment of another key, not audited.
+    Other(String),
+    /// No segment.
+    None(Breach),
+}
 
 /// What an audit leaves for its caller to check and to go on from.
 #[derive(Debug)]
@@ -26,6 +39,7 @@ pub(crate) struct Audited {
     pub(crate) claims: Vec<(Claim, Option<Salt>)>,
     pub(crate) events: u64,
     pub(crate) raw: u64,
+    pub(crate) signatures: SignatureCounts,
 }
 
 /// A running audit.
@@ -34,6 +48,8 @@ struct Audit<'a> {
     segment: &'a Segment,
     findings: &'a mut Findings,
     sessions: &'a mut Sessions,
+    sources: Option<&'a Sources>,
+    signatures: SignatureCounts,
     leaves: Vec<Digest>,
     offsets: Vec<u64>,
     last: Option<(SessionKey, Offset)>,
@@ -48,32 +64,36 @@ struct Audit<'a> {
     whole: bool,
 }
 
-/// Audits a segment. `None` where its record cannot be told.
+/// Audits the segment under a key.
 pub(crate) fn audit(
     key: &ObjectKey,
     bytes: &Bytes,
     sha256: Digest,
+    sources: Option<&Sources>,
     sessions: &mut Sessions,
     findings: &mut Findings,
-) -> Option<Audited> {
+) -> Opened {
     let name = key.to_string();
     let segment = match Segment::open(bytes.clone()) {
         Ok(segment) => segment,
-        Err(breach) => {
-            findings.add(breach.kind, &name, breach.why);
-            return None;
-        }
+        Err(breach) => return Opened::None(breach),
     };
+    let own = key_of(&segment.record);
+    if own != *key {
+        return Opened::Other(own.to_string());
+    }
     for (kind, why) in profile::check_layout(segment.parquet()) {
         findings.add(kind, &name, why);
     }
     let record = &segment.record;
-    check_record(key, record, &name, findings);
+    check_record(record, &name, findings);
     let mut audit = Audit {
         key: &name,
         segment: &segment,
         findings,
         sessions,
+        sources,
+        signatures: SignatureCounts::default(),
         leaves: Vec::new(),
         offsets: Vec::new(),
         last: None,
@@ -88,19 +108,21 @@ pub(crate) fn audit(
     audit.rows();
     audit.totals();
     let claims = audit.claims();
-    let (events, raw) = (audit.events, audit.raw);
+    let (events, raw, signatures) = (audit.events, audit.raw, audit.signatures);
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let enrolled = EnrolledRecord { segment: record.clone(), key: name.clone(), size, sha256 };
-    Some(Audited { enrolled, claims, events, raw })
+    Opened::Segment(Box::new(Audited { enrolled, claims, events, raw, signatures }))
+}
+
+/// The key of the segment that a record is of.
+pub(crate) fn key_of(record: &SegmentRecord) -> ObjectKey {
+    let chain = &record.chain;
+    ObjectKey::Segment(chain.topic.clone(), chain.partition, chain.epoch, record.start)
 }
 
 /// What a record must be whatever the rows are.
-fn check_record(key: &ObjectKey, record: &SegmentRecord, name: &str, findings: &mut Findings) {
+fn check_record(record: &SegmentRecord, name: &str, findings: &mut Findings) {
     let chain = &record.chain;
-    let own = ObjectKey::Segment(chain.topic.clone(), chain.partition, chain.epoch, record.start);
-    if own != *key {
-        findings.add(Kind::Record, name, format!("its record is that of {own}"));
-    }
     let limits = record.start < record.next && record.next.0 <= i64::MAX.cast_unsigned();
     let breaches = [
         (!limits, "its offset range is none"),
@@ -215,6 +237,13 @@ impl Audit<'_> {
         }
         for (kind, why) in self.sessions.observe(event) {
             self.findings.at(kind, self.key, offset, why);
+        }
+        let Some(sources) = self.sources else { return };
+        match sources.judge(event) {
+            Verdict::Right => self.signatures.right += 1,
+            Verdict::UnknownKey => self.signatures.unknown_keys += 1,
+            Verdict::Unsigned => self.signatures.unsigned += 1,
+            Verdict::Wrong(why) => self.findings.at(Kind::Signature, self.key, offset, why),
         }
     }
 

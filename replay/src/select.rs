@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::RowSelection;
-use schemas::{Chain, Digest, Event, KafkaKey, Offset, Reason, Salt, SessionKey};
+use schemas::{Chain, Digest, Epoch, Event, KafkaKey, Offset, Reason, Salt, SessionKey};
 
 use crate::decode::{self, Batch, Breach, Segment};
 use crate::row;
@@ -26,6 +26,7 @@ pub(crate) enum Wanted {
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) session: SessionKey,
+    pub(crate) epoch: Epoch,
     pub(crate) offset: Offset,
     /// Milliseconds, where the message has a timestamp.
     pub(crate) timestamp: Option<i64>,
@@ -167,11 +168,12 @@ fn ranges(
 
 fn keep(batch: &Batch<'_>, index: usize, chain: &Chain, value: &mut Vec<u8>) -> Option<Stored> {
     let (session, offset) = row::position(batch, index)?;
+    let epoch = chain.epoch;
     let row = match row::read(batch, index, chain, value) {
         Ok(row) => row,
         Err(why) => {
             let what = StoredWhat::Damaged(why);
-            return Some(Stored { session, offset, timestamp: None, what });
+            return Some(Stored { session, epoch, offset, timestamp: None, what });
         }
     };
     let timestamp = (row.timestamp.kind.code() != 0).then_some(row.timestamp.millis);
@@ -179,7 +181,7 @@ fn keep(batch: &Batch<'_>, index: usize, chain: &Chain, value: &mut Vec<u8>) -> 
         row::Content::Raw(reason, bytes) => StoredWhat::Raw(reason, bytes),
         row::Content::Event(event) => StoredWhat::Event(owned(&event)),
     };
-    Some(Stored { session, offset, timestamp, what })
+    Some(Stored { session, epoch, offset, timestamp, what })
 }
 
 fn owned(event: &Event<'_>) -> StoredEvent {

@@ -1,6 +1,7 @@
 //! CORE. One session: its rows in order, the bodies its events name found, their contexts unfolded, repeats collapsed.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,10 +20,26 @@ pub struct Session {
     pub key: KafkaKey,
     /// `topic/partition` of its rows.
     pub partitions: Vec<String>,
-    /// Its rows, in the order of their offsets.
+    /// Its rows, in the order of epochs and offsets; partitions one after another.
     pub entries: Vec<Entry>,
     /// What its segments were found to lack, in words.
     pub notes: Vec<String>,
+}
+
+/// Where a row stands in its partition. Offsets come again where a topic was made anew or cut short: a later epoch tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The epoch of its segment.
+    pub epoch: u32,
+    /// Its offset.
+    pub offset: u64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.offset)?;
+        if self.epoch == 0 { Ok(()) } else { write!(f, " of epoch {}", self.epoch) }
+    }
 }
 
 /// A row of a session.
@@ -30,8 +47,8 @@ pub struct Session {
 pub struct Entry {
     /// Where it was sealed: an index into [`Session::partitions`].
     pub partition: usize,
-    /// Its offset.
-    pub offset: u64,
+    /// Where in its partition.
+    pub at: Position,
     /// When its message was written, in milliseconds.
     pub timestamp_ms: Option<i64>,
     /// What it holds.
@@ -185,7 +202,8 @@ impl Resolver {
             }
             StoredWhat::Damaged(why) => What::Damaged { why },
         };
-        Entry { partition, offset: stored.offset.0, timestamp_ms: stored.timestamp, what }
+        let at = Position { epoch: stored.epoch.0, offset: stored.offset.0 };
+        Entry { partition, at, timestamp_ms: stored.timestamp, what }
     }
 
     fn event(&mut self, stored: StoredEvent, fetched: &Fetched) -> Arc<SessionEvent> {

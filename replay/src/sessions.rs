@@ -98,7 +98,7 @@ pub async fn sessions(store: &Store, filter: &Filter) -> Result<Vec<SessionSumma
             let shelf = load::shelf(store, topic, partition).await?;
             let mut sums = Sums::new(filter);
             for (&at, present) in &shelf.places {
-                if present.segment.is_none() {
+                if !present.segment && !store.has_versions() {
                     continue;
                 }
                 let Some(segment) = load::fetch(store, &shelf, at).await?.segment else { continue };

@@ -8,7 +8,7 @@ use schemas::{Envelope, KafkaKey, Micros};
 
 use crate::diff::{self, FieldChange};
 use crate::message::{Message, ToolRequest};
-use crate::session::{Body, Content, Session, SessionEvent};
+use crate::session::{Body, Content, Position, Session, SessionEvent};
 use crate::{holes, tree};
 
 /// A decision trace.
@@ -71,12 +71,12 @@ pub struct Turn {
 /// An event, or a start and its end together, and what hangs on it.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Offset of the event that began it.
-    pub offset: u64,
+    /// Where the event that began it stands.
+    pub at: Position,
     /// The event; of a pair, the start.
     pub event: Arc<SessionEvent>,
-    /// The end of a pair, and its offset.
-    pub end: Option<(u64, Arc<SessionEvent>)>,
+    /// The end of a pair, and where it stands.
+    pub end: Option<(Position, Arc<SessionEvent>)>,
     /// A model call's whole context, or what the event itself names.
     pub contents: Vec<Arc<Content>>,
     /// Of a model call's context, entries at its beginning that the last call of some agent had too.
@@ -110,7 +110,7 @@ pub struct Change {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hole {
     /// The row it was noticed at.
-    pub offset: Option<u64>,
+    pub at: Option<Position>,
     /// What it is, in words.
     pub reason: String,
 }
@@ -228,10 +228,10 @@ fn count(turns: &[Turn], kind: &str) -> u64 {
 }
 
 impl Step {
-    pub(crate) fn new(offset: u64, event: &Arc<SessionEvent>) -> Self {
+    pub(crate) fn new(at: Position, event: &Arc<SessionEvent>) -> Self {
         let contents = event.contents.clone();
         Self {
-            offset,
+            at,
             event: event.clone(),
             end: None,
             known: 0,

@@ -50,7 +50,7 @@ fn steps(session: &Session) -> Vec<Step> {
             && let Some(at) = keys.iter().find_map(|key| open.get(key).copied())
             && let Some(step) = steps.get_mut(at)
         {
-            step.end = Some((entry.offset, event.clone()));
+            step.end = Some((entry.at, event.clone()));
             step.contents = joined(&step.event, event);
             step.answer = step.contents.len();
             open.retain(|_, started| *started != at);
@@ -59,7 +59,7 @@ fn steps(session: &Session) -> Vec<Step> {
         if envelope.phase == "start" {
             open.extend(keys.into_iter().map(|key| (key, steps.len())));
         }
-        steps.push(marked(Step::new(entry.offset, event)));
+        steps.push(marked(Step::new(entry.at, event)));
     }
     steps
 }

@@ -2,7 +2,12 @@
 //!
 //! Time is an argument. A batch covers every offset from its start: those that hold no message are gaps.
 
-use schemas::{GAPS_MAX, Gaps, Offset};
+use std::collections::{BTreeSet, HashMap};
+
+use schemas::{
+    Event, Framing, GAPS_MAX, Gaps, Malformed, Offset, Place, Published, SchemaId, read,
+    read_confluent,
+};
 
 use crate::message::Message;
 
@@ -29,6 +34,8 @@ pub struct Batch {
     gaps: Gaps,
     bytes: usize,
     opened_at_ms: u64,
+    /// What the ids in Confluent frames stand for, as far as the registry was asked.
+    schemas: HashMap<SchemaId, Option<&'static Published>>,
 }
 
 /// A message whose offset lies before what the batch already covers.
@@ -45,8 +52,8 @@ impl Batch {
     /// An empty batch that begins at `start`.
     #[must_use]
     pub fn new(start: Offset) -> Self {
-        let (messages, gaps) = (Vec::new(), Gaps::default());
-        Self { start, next: start, messages, gaps, bytes: 0, opened_at_ms: 0 }
+        let (messages, gaps, schemas) = (Vec::new(), Gaps::default(), HashMap::new());
+        Self { start, next: start, messages, gaps, bytes: 0, opened_at_ms: 0, schemas }
     }
 
     /// Adds a message; offsets skipped before it become a gap.
@@ -92,12 +99,41 @@ impl Batch {
         let kept =
             std::mem::take(&mut self.messages).into_iter().filter(|message| message.offset >= next);
         let mut after = Self::new(next);
+        after.schemas = std::mem::take(&mut self.schemas);
         for message in kept {
             // Ascending and not before `next`, so no push can be rewound.
             let pushed = after.push(message, self.opened_at_ms);
             debug_assert!(pushed.is_ok(), "a batch's messages are in order");
         }
         *self = after;
+    }
+
+    /// The ids in Confluent frames of which nobody has said what they stand for.
+    pub(crate) fn unknown(&self) -> BTreeSet<SchemaId> {
+        let ids =
+            self.messages.iter().filter_map(|message| SchemaId::of(message.value.as_deref()?));
+        ids.filter(|id| !self.schemas.contains_key(id)).collect()
+    }
+
+    /// Learns what an id stands for, as the registry says.
+    pub(crate) fn learn(&mut self, id: SchemaId, schema: Option<&'static Published>) {
+        self.schemas.insert(id, schema);
+    }
+
+    /// Takes one of its messages apart. None of its ids is unknown.
+    pub(crate) fn read<'m>(
+        &self,
+        message: &'m Message,
+        place: Place,
+        framing: Framing,
+    ) -> Result<Event<'m>, Malformed> {
+        let message = message.as_read();
+        match framing {
+            Framing::SingleObject => read(&message, place),
+            Framing::Confluent => {
+                read_confluent(&message, place, |id| self.schemas.get(&id).copied().flatten())
+            }
+        }
     }
 
     /// First offset covered.

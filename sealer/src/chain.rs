@@ -13,6 +13,8 @@ pub struct Head {
     pub total: u64,
     /// Leaf hash of the last record, or of the opening.
     pub prev: Digest,
+    /// Epoch of the partition's leader when the last message was read, where the last segment says.
+    pub leader_epoch: Option<u32>,
 }
 
 impl Head {
@@ -24,17 +26,20 @@ impl Head {
             next: opening.start,
             total: opening.total,
             prev: opening.leaf_hash(),
+            leader_epoch: None,
         }
     }
 
     /// The head after `record`, which need not continue this one: for a walk that starts at the last segment.
     #[must_use]
     pub fn at(record: &EnrolledRecord) -> Self {
+        let last_epoch = |epochs: &String| epochs.rsplit_once(':')?.1.parse().ok();
         Self {
             chain: record.segment.chain.clone(),
             next: record.segment.next,
             total: record.segment.total,
             prev: record.leaf_hash(),
+            leader_epoch: record.segment.leader_epochs.as_ref().and_then(last_epoch),
         }
     }
 

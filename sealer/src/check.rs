@@ -5,8 +5,9 @@
 
 use bytes::Bytes;
 use schemas::{
-    Carriage, Counted, Digest, EnrolledRecord, Place, SegmentRecord, TimestampType, leaf,
-    raw_digest, read, read_rebuilt, row_digest,
+    Carriage, Counted, Digest, EnrolledRecord, Event, Framing, Malformed, PUBLISHED, Place, Reason,
+    SegmentRecord, TimestampType, leaf, raw_digest, read, read_confluent, read_rebuilt,
+    read_rebuilt_confluent, row_digest,
 };
 
 use crate::claims::Claims;
@@ -44,6 +45,9 @@ pub fn check(bytes: &Bytes, place: Place) -> Result<SegmentRecord, NotASegment> 
     if rows.checked_add(gaps.offsets()) != record.next.0.checked_sub(record.start.0) {
         return Err(Rule("rows and gaps do not make up the offsets"));
     }
+    if record.lock.is_some() != record.retain_until.is_some() {
+        return Err(Rule("it names a lock without a date, or a date without a lock"));
+    }
     if !claims.are_listed_in(listed.as_deref())
         || record.claims != Counted::of("claims", listed.as_deref())
     {
@@ -62,6 +66,19 @@ pub(crate) fn enrolled(segment: SegmentRecord, key: String, bytes: &[u8]) -> Enr
     EnrolledRecord { segment, key, size, sha256: Digest::of(bytes) }
 }
 
+/// What the stored message is. The digests of a raw value's bodies were not derived from anything: they are what is in
+/// question. An id's schema is the one that the row says: only the registry could say another.
+fn found<'s>(stored: &Stored<'s>, place: Place) -> Result<Event<'s>, Malformed> {
+    let message = &stored.message;
+    match (stored.framing, stored.raw) {
+        (Framing::SingleObject, None) => read_rebuilt(message, place),
+        (Framing::SingleObject, Some(_)) => read(message, place),
+        (Framing::Confluent, None) => read_rebuilt_confluent(message, place, |_| stored.schema),
+        (Framing::Confluent, Some((Reason::Schema, _))) => read_confluent(message, place, |_| None),
+        (Framing::Confluent, Some(_)) => read_confluent(message, place, |_| PUBLISHED.last()),
+    }
+}
+
 /// Recomputes the leaf from the message alone, and notes the claims it makes.
 fn stored_leaf(
     stored: &Stored<'_>,
@@ -75,10 +92,7 @@ fn stored_leaf(
     };
     let message = &stored.message;
     let carriage = Carriage { timestamp: message.timestamp, key: message.key, headers_digest };
-    // The digests of a raw value's bodies were not derived from anything: they are what is in question.
-    let found =
-        if stored.raw.is_some() { read(message, place) } else { read_rebuilt(message, place) };
-    let (session, event, carriage) = match (found, stored.raw) {
+    let (session, event, carriage) = match (found(stored, place), stored.raw) {
         (Ok(event), None) => {
             claims.name(&event);
             (event.session_key, event.event_digest, carriage.of_event(&event))

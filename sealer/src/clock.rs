@@ -1,9 +1,11 @@
 //! SHELL: the sealer's only look at the clock.
 #![expect(clippy::disallowed_methods, reason = "this is the shell that gives the core its time")]
 
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use schemas::Seconds;
+use tokio::time::Instant;
 
 /// Waits.
 pub(crate) async fn wait(time: Duration) {
@@ -12,8 +14,7 @@ pub(crate) async fn wait(time: Duration) {
 
 /// Milliseconds on a clock that never goes back; its zero means nothing.
 pub(crate) fn monotonic_ms() -> u64 {
-    static START: std::sync::LazyLock<std::time::Instant> =
-        std::sync::LazyLock::new(std::time::Instant::now);
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -3,7 +3,6 @@
 use serde::Deserialize;
 
 use crate::batch::Cut;
-use crate::encode::Terms;
 
 /// Settings of the sealer: numbers and names. Source and store are arguments.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,6 +23,25 @@ pub struct Config {
     pub retention_class: String,
     /// Milliseconds to wait at most before an operation on the store is tried again. Default 30,000.
     pub retry_wait_max_ms: u64,
+    /// Which partitions this process seals. Default `all`: one process alone, or several that race for each segment.
+    pub assignment: Assignment,
+    /// The partitions of the assignment `static`. Default none.
+    pub partitions: Vec<u32>,
+    /// Milliseconds after which a partition that has messages, and gives none, is assigned anew. Default 30,000.
+    pub stall_max_ms: u64,
+}
+
+/// Which partitions a process seals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Assignment {
+    /// All there are.
+    #[default]
+    All,
+    /// Those that the settings name.
+    Static,
+    /// Those that the consumer group gives it, among all processes that seal the topic.
+    Group,
 }
 
 impl Default for Config {
@@ -35,6 +53,9 @@ impl Default for Config {
             memory_bytes_max: 256 << 20,
             retention_class: "standard".to_owned(),
             retry_wait_max_ms: 30_000,
+            assignment: Assignment::All,
+            partitions: Vec::new(),
+            stall_max_ms: 30_000,
         }
     }
 }
@@ -49,10 +70,5 @@ impl Config {
             age_max_ms: self.segment_age_max_ms,
             rows_max: self.segment_rows_max.max(1),
         }
-    }
-
-    pub(crate) fn terms(&self) -> Terms {
-        let writer = concat!("chancery/", env!("CARGO_PKG_VERSION"));
-        Terms { retention_class: self.retention_class.clone(), writer: writer.to_owned() }
     }
 }

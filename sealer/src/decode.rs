@@ -11,8 +11,8 @@ use arrow_array::{
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use schemas::{
-    Body, Digest, Enc, Gaps, Message, Offset, Published, Reason, Salt, SegmentRecord, SessionKey,
-    Timestamp, TimestampType, write_value,
+    Body, Digest, Enc, Framing, Gaps, Message, Offset, Published, Reason, Salt, SegmentRecord,
+    SessionKey, Timestamp, TimestampType, write_framed,
 };
 
 /// Bytes that a segment may decode to: many times what a sealer cuts at, and an end to files made to expand.
@@ -48,6 +48,10 @@ pub struct Stored<'a> {
     pub headers: Option<&'a [u8]>,
     pub(crate) headers_salt: Option<Salt>,
     pub(crate) raw: Option<(Reason, Salt)>,
+    /// The schema of an event.
+    pub(crate) schema: Option<&'static Published>,
+    /// How the topic's values are framed.
+    pub(crate) framing: Framing,
     pub(crate) session_key: SessionKey,
 }
 
@@ -98,7 +102,7 @@ pub fn visit(
         let batch = batch?;
         let columns = Columns::of(&batch).ok_or(Rule("its columns are not a segment's"))?;
         for index in 0..batch.num_rows() {
-            row(&columns.stored(index, &mut value)?)?;
+            row(&columns.stored(index, record.chain.framing, &mut value)?)?;
         }
     }
     Ok(Footer { record, gaps, claims })
@@ -114,6 +118,7 @@ struct Columns<'a> {
     headers: &'a BinaryArray,
     headers_salt: &'a FixedSizeBinaryArray,
     schema: &'a FixedSizeBinaryArray,
+    frame: &'a BinaryArray,
     envelope: &'a BinaryArray,
     signature: &'a BinaryArray,
     admission: &'a BinaryArray,
@@ -140,6 +145,7 @@ impl<'a> Columns<'a> {
             headers: binary("headers")?,
             headers_salt: fixed("headers_salt")?,
             schema: fixed("schema")?,
+            frame: binary("frame")?,
             envelope: binary("envelope")?,
             signature: binary("signature")?,
             admission: binary("admission")?,
@@ -151,14 +157,20 @@ impl<'a> Columns<'a> {
     }
 
     /// Row `index`; an event's value is put together in `value`.
-    fn stored<'v>(&self, index: usize, value: &'v mut Vec<u8>) -> Result<Stored<'v>, NotASegment>
+    fn stored<'v>(
+        &self,
+        index: usize,
+        framing: Framing,
+        value: &'v mut Vec<u8>,
+    ) -> Result<Stored<'v>, NotASegment>
     where
         'a: 'v,
     {
         let raw = self.raw_row(index)?;
+        let mut schema = None;
         if raw.is_none() {
             value.clear();
-            self.rebuild(index, value)?;
+            schema = Some(self.rebuild(index, framing, value)?);
         }
         let kind = TimestampType::from_code(self.timestamp_type.value(index));
         let kind = kind.ok_or(Rule("a timestamp type is unknown"))?;
@@ -176,6 +188,8 @@ impl<'a> Columns<'a> {
             headers: bytes_at(self.headers, index),
             headers_salt: fixed(self.headers_salt, index).map(Salt),
             raw,
+            schema,
+            framing,
             session_key: SessionKey(Digest(session_key)),
         })
     }
@@ -190,17 +204,31 @@ impl<'a> Columns<'a> {
         Ok(Some((reason, salt)))
     }
 
-    fn rebuild(&self, index: usize, value: &mut Vec<u8>) -> Result<(), NotASegment> {
+    /// Puts an event's value together, and gives its schema.
+    fn rebuild(
+        &self,
+        index: usize,
+        framing: Framing,
+        value: &mut Vec<u8>,
+    ) -> Result<&'static Published, NotASegment> {
         let schema = fixed(self.schema, index).map(Digest);
         let schema =
             schema.as_ref().and_then(Published::of_digest).ok_or(Rule("a schema is unknown"))?;
+        let frame = bytes_at(self.frame, index).ok_or(Rule("an event has no frame"))?;
+        let fits = match framing {
+            Framing::SingleObject => frame == schema.frame(),
+            Framing::Confluent => frame.len() == 5 && frame.starts_with(&[0]),
+        };
+        if !fits {
+            return Err(Rule("a frame is not one of its topic and schema"));
+        }
         let envelope = bytes_at(self.envelope, index).ok_or(Rule("an event has no envelope"))?;
         let items = self.bodies.value(index);
         let bodies = bodies(items.as_struct()).ok_or(Rule("a body is not well formed"))?;
         let (signature, admission) =
             (bytes_at(self.signature, index), bytes_at(self.admission, index));
-        write_value(value, schema, envelope, signature, admission, &bodies);
-        Ok(())
+        write_framed(value, frame, envelope, signature, admission, &bodies);
+        Ok(schema)
     }
 }
 

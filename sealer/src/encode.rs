@@ -4,7 +4,9 @@ use bytes::Bytes;
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use schemas::{Counted, Digest, EnrolledRecord, Place, Published, SegmentRecord};
+use schemas::{
+    Counted, Digest, EnrolledRecord, Event, Framing, Malformed, Place, Published, SegmentRecord,
+};
 
 use crate::batch::Batch;
 use crate::chain::Head;
@@ -28,6 +30,8 @@ pub struct Terms {
     pub retention_class: String,
     /// Name and version of the writer.
     pub writer: String,
+    /// The lock that the object is written under.
+    pub lock: Option<store::Lock>,
 }
 
 /// A segment ready to be put.
@@ -56,7 +60,12 @@ pub fn encode(
     let failed =
         |why: String| Error::Encode { partition: head.chain.partition, start: batch.start(), why };
     let place = Place { partition: head.chain.partition, partitions: head.chain.partitions };
-    let written = write(batch, place, seed, claims).map_err(|error| failed(error.to_string()))?;
+    let framing = head.chain.framing;
+    if framing == Framing::Confluent && !batch.unknown().is_empty() {
+        return Err(failed("nobody has asked the registry for all of its schemas".to_owned()));
+    }
+    let read = |message| batch.read(message, place, framing);
+    let written = write(batch, read, seed, claims).map_err(|error| failed(error.to_string()))?;
     if !claims.unknown().is_empty() {
         return Ok(None);
     }
@@ -79,9 +88,9 @@ struct Written {
 }
 
 /// Takes each message apart once, in the order of rows, and writes it.
-fn write(
-    batch: &Batch,
-    place: Place,
+fn write<'b>(
+    batch: &'b Batch,
+    read: impl Fn(&'b Message) -> Result<Event<'b>, Malformed>,
     seed: &[u8; 32],
     claims: &mut Claims,
 ) -> Result<Written, ParquetError> {
@@ -96,7 +105,7 @@ fn write(
     let mut rest = sorted.as_slice();
     while !rest.is_empty() {
         let (chunk, after) = rest.split_at(chunk_rows(rest));
-        let rows: Vec<Row<'_>> = chunk.iter().map(|message| row(message, place, seed)).collect();
+        let rows: Vec<Row<'_>> = chunk.iter().map(|message| row(message, &read, seed)).collect();
         for row in &rows {
             written.leaves.push(row.leaf);
             if let Some(event) = row.event() {
@@ -147,8 +156,8 @@ fn record(
         time_min: times().min(),
         time_max: times().max(),
         retention_class: terms.retention_class.clone(),
-        lock: None,
-        retain_until: None,
+        lock: terms.lock.map(|lock| lock.mode),
+        retain_until: terms.lock.map(|lock| lock.until),
         root: schemas::root(leaves),
         total: head.total.saturating_add(count),
         writer: terms.writer.clone(),
@@ -186,3 +195,6 @@ fn chunk_rows(messages: &[&Message]) -> usize {
     });
     fitting.count().clamp(1, messages.len())
 }
+
+#[cfg(test)]
+mod tests;

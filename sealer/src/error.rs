@@ -1,6 +1,8 @@
 //! What can go wrong while sealing, and what to do about it.
 
-use schemas::{Offset, Partition};
+use schemas::{Epoch, Offset, Partition, Topic};
+
+use crate::stop::Stop;
 
 /// Why the sealer could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +41,9 @@ pub enum Error {
         #[source]
         source: rdkafka::error::KafkaError,
     },
+    /// The schema registry refused or did not answer.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
     /// A segment could not be made, or did not read back as what went in; nothing was written.
     #[error("partition {partition}: the segment from offset {start} could not be made: {why}")]
     Encode {
@@ -49,29 +54,29 @@ pub enum Error {
         /// What went wrong.
         why: String,
     },
-    /// An object of the chain is not what it must be: damaged, planted or of another topic.
-    #[error(
-        "partition {partition}: {key} does not belong to the chain: {why}; sealing of this partition stops until somebody has looked at it"
-    )]
-    Chain {
+    /// A partition cannot go on until somebody has looked at it.
+    #[error("partition {partition} of {topic} has stopped: {stop}. What to do: {}", stop.remedy(topic, *partition))]
+    Stopped {
+        /// The topic.
+        topic: Topic,
         /// The partition.
         partition: Partition,
-        /// The object.
-        key: String,
-        /// What is wrong with it.
-        why: String,
+        /// Why.
+        stop: Stop,
     },
-    /// The source begins after the chain ends: what lies between is gone.
-    #[error(
-        "partition {partition}: sealed up to {next}, but the source begins at {start}; the offsets between were lost before they could be sealed"
-    )]
-    Lost {
+    /// The epoch that was being sealed has been ended: a newer one takes its place.
+    #[error("partition {partition}: epoch {epoch} was ended")]
+    Ended {
         /// The partition.
         partition: Partition,
-        /// Where the chain ends.
-        next: Offset,
-        /// Where the source begins.
-        start: Offset,
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// The store, or the source, contradicts itself for the moment.
+    #[error("{what} for now; trying again")]
+    Unsettled {
+        /// What, and where.
+        what: String,
     },
     /// The source gave an offset twice or out of order.
     #[error("partition {partition}: the source went back")]
@@ -110,17 +115,21 @@ impl Error {
                 store::Kind::Unknown => ErrorKind::Unknown,
                 store::Kind::Refused => ErrorKind::Corrupt,
             },
-            Self::Kafka { .. } | Self::Thread { .. } => ErrorKind::Transient,
+            Self::Kafka { .. } | Self::Thread { .. } | Self::Unsettled { .. } => {
+                ErrorKind::Transient
+            }
+            Self::Registry(source) => match source.kind() {
+                registry::Kind::Transient => ErrorKind::Transient,
+                registry::Kind::Refused => ErrorKind::Corrupt,
+            },
             Self::Spool { source, .. } => match source.kind() {
                 spool::Kind::Transient => ErrorKind::Transient,
                 spool::Kind::Unknown => ErrorKind::Unknown,
                 spool::Kind::Conflict => ErrorKind::Conflict,
                 spool::Kind::Corrupt | spool::Kind::Refused => ErrorKind::Corrupt,
             },
-            Self::Rewound { .. } | Self::Task(_) => ErrorKind::Conflict,
-            Self::Config(_) | Self::Encode { .. } | Self::Chain { .. } | Self::Lost { .. } => {
-                ErrorKind::Corrupt
-            }
+            Self::Ended { .. } | Self::Rewound { .. } | Self::Task(_) => ErrorKind::Conflict,
+            Self::Config(_) | Self::Encode { .. } | Self::Stopped { .. } => ErrorKind::Corrupt,
         }
     }
 }

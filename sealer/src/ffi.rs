@@ -1,4 +1,4 @@
-//! SHELL: the two things of librdkafka that its safe wrapper does not give: a topic's id, and a message's leader epoch.
+//! SHELL: what librdkafka has and its safe wrapper does not give: a topic's id, leader epochs, and how far a log is known to go.
 //!
 //! Pointers come from the library and live no longer than the call that got them; every one that must be freed is freed by a
 //! guard, also when something fails half-way.
@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use rdkafka::bindings as ffi;
 use rdkafka::message::BorrowedMessage;
+use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafka;
+use schemas::{Offset, Topic};
 
 /// Calls `free` with a pointer when dropped.
 struct Guard<T>(*mut T, unsafe extern "C" fn(*mut T));
@@ -28,17 +30,58 @@ pub(crate) fn leader_epoch(message: &BorrowedMessage<'_>) -> Option<u32> {
     u32::try_from(epoch).ok()
 }
 
+/// Says under which leader's epoch the message before each position was read, for the brokers to compare with their log.
+pub(crate) fn set_leader_epoch(list: &TopicPartitionList, epoch: u32) {
+    let epoch = i32::try_from(epoch).unwrap_or(i32::MAX);
+    // SAFETY: the list is valid while it is borrowed, `cnt` is the number of its elements, and nobody else has it.
+    unsafe {
+        let list = &*list.ptr();
+        for index in 0..usize::try_from(list.cnt).unwrap_or_default() {
+            ffi::rd_kafka_topic_partition_set_leader_epoch(list.elems.add(index), epoch);
+        }
+    }
+}
+
+/// First offset that a partition's log had not reached when it was last fetched from; `None` where it was not yet.
+///
+/// `client` must be that of a living consumer.
+pub(crate) fn end(client: *mut RDKafka, topic: &Topic, partition: i32) -> Option<Offset> {
+    let name = CString::new(topic.as_str()).ok()?;
+    let (mut low, mut high) = (0, 0);
+    // SAFETY: `client` is valid by contract; the name and both numbers outlive the call.
+    let answer = unsafe {
+        ffi::rd_kafka_get_watermark_offsets(
+            client,
+            name.as_ptr(),
+            partition,
+            &raw mut low,
+            &raw mut high,
+        )
+    };
+    let known = answer == ffi::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+    u64::try_from(high).ok().filter(|_| known).map(Offset)
+}
+
 /// How a broker that has no topic ids spells one: 16 zero bytes.
 const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
-/// The id of a topic, spelled as Kafka's own tools spell it; `None` where the broker has none.
+/// A topic as its brokers describe it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Described {
+    /// Its id, spelled as Kafka's own tools spell it; `None` where the broker has none.
+    pub(crate) id: Option<String>,
+    /// 0 where there is no such topic.
+    pub(crate) partitions: u32,
+}
+
+/// Asks the brokers for a topic.
 ///
 /// `client` must be that of a living consumer.
-pub(crate) fn topic_id(
+pub(crate) fn describe(
     client: *mut RDKafka,
     topic: &str,
     timeout: Duration,
-) -> Result<Option<String>, String> {
+) -> Result<Described, String> {
     let name = CString::new(topic).map_err(|error| error.to_string())?;
     let mut names = [name.as_ptr()];
     let timeout = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
@@ -63,11 +106,24 @@ pub(crate) fn topic_id(
         let mut count = 0;
         let described = ffi::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
         if described.is_null() || count != 1 {
-            return Ok(None);
+            return Ok(Described::default());
+        }
+        let error = ffi::rd_kafka_TopicDescription_error(*described);
+        let code = ffi::rd_kafka_error_code(error);
+        if code == ffi::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART {
+            return Ok(Described::default());
+        }
+        if code != ffi::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Err(text(ffi::rd_kafka_error_string(error)).unwrap_or_default());
         }
         let id = ffi::rd_kafka_TopicDescription_topic_id(*described);
         let id = if id.is_null() { None } else { text(ffi::rd_kafka_Uuid_base64str(id)) };
-        Ok(id.filter(|id| id != NO_ID))
+        let mut partitions = 0;
+        ffi::rd_kafka_TopicDescription_partitions(*described, &raw mut partitions);
+        Ok(Described {
+            id: id.filter(|id| id != NO_ID),
+            partitions: u32::try_from(partitions).unwrap_or(u32::MAX),
+        })
     }
 }
 

@@ -1,15 +1,16 @@
 //! Metrics of the sealer.
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+use schemas::{Offset, Partition};
 
-use crate::clock;
-use crate::head::Origin;
+use crate::origin::Origin;
 use crate::seal::Sealed;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -23,8 +24,12 @@ pub struct Metrics {
     segments: Family<Labels, Counter>,
     segment_bytes: Family<Labels, Counter>,
     conflicts: Family<Labels, Counter>,
-    stopped: Counter,
+    gaps: Family<Labels, Counter>,
+    retries: Family<Labels, Counter>,
+    restarts: Family<Labels, Counter>,
+    stopped: Family<Labels, Gauge<i64>>,
     next: Family<Labels, Gauge<i64>>,
+    lag: Family<Labels, Gauge<i64>>,
     open_bytes: Family<Labels, Gauge<i64>>,
     oldest_age: Family<Labels, Gauge<f64, AtomicU64>>,
 }
@@ -35,57 +40,101 @@ impl Metrics {
     pub fn new(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         let sealer = registry.sub_registry_with_prefix("chancery_sealer");
-        sealer.register("segments", "Segments sealed", metrics.segments.clone());
-        sealer.register_with_unit(
-            "segment",
-            "Size of segments sealed by this process",
-            Unit::Bytes,
-            metrics.segment_bytes.clone(),
-        );
-        sealer.register(
-            "conflicts",
-            "Segments another sealer had written first",
-            metrics.conflicts.clone(),
-        );
-        sealer.register(
-            "partitions_stopped",
-            "Partitions that stopped with an error",
-            metrics.stopped.clone(),
-        );
-        sealer.register("next_offset", "First offset not sealed", metrics.next.clone());
-        sealer.register_with_unit(
-            "open_batch",
-            "Messages waiting to be sealed",
-            Unit::Bytes,
-            metrics.open_bytes.clone(),
-        );
-        sealer.register_with_unit(
-            "oldest_unsealed_age",
-            "Age of the oldest consumed message that is not being sealed",
-            Unit::Seconds,
-            metrics.oldest_age.clone(),
-        );
+        let counters = [
+            ("segments", "Segments sealed, those of other sealers included", &metrics.segments),
+            ("conflicts", "Segments another sealer had written first", &metrics.conflicts),
+            ("gap_offsets", "Offsets sealed that hold no message", &metrics.gaps),
+            ("retries", "Operations on the store that were tried again", &metrics.retries),
+            (
+                "restarts",
+                "Times that a partition was assigned anew or loaded anew",
+                &metrics.restarts,
+            ),
+        ];
+        for (name, help, counter) in counters {
+            sealer.register(name, help, counter.clone());
+        }
+        let size = "Size of segments sealed by this process";
+        sealer.register_with_unit("segment", size, Unit::Bytes, metrics.segment_bytes.clone());
+        let gauges = [
+            (
+                "partitions_stopped",
+                "1 where a partition waits for an operator, by partition",
+                &metrics.stopped,
+            ),
+            ("next_offset", "First offset not sealed", &metrics.next),
+            ("lag_offsets", "Offsets in the log that are not sealed", &metrics.lag),
+        ];
+        for (name, help, gauge) in gauges {
+            sealer.register(name, help, gauge.clone());
+        }
+        let open = "Messages waiting to be sealed";
+        sealer.register_with_unit("open_batch", open, Unit::Bytes, metrics.open_bytes.clone());
+        let oldest = "Age of the oldest message that is not sealed, by its own timestamp where it was read, else since the log was seen to be ahead";
+        let age = metrics.oldest_age.clone();
+        sealer.register_with_unit("oldest_unsealed_age", oldest, Unit::Seconds, age);
         metrics
     }
 
-    pub(crate) fn open(&self, origin: &Origin, bytes: usize, since_ms: Option<u64>) {
-        let labels = Labels { partition: origin.partition.0 };
-        let age = since_ms.map_or(0, |since| clock::monotonic_ms().saturating_sub(since));
-        self.open_bytes.get_or_create(&labels).set(i64::try_from(bytes).unwrap_or(i64::MAX));
-        self.oldest_age
-            .get_or_create(&labels)
-            .set(std::time::Duration::from_millis(age).as_secs_f64());
+    pub(crate) fn open(&self, origin: &Origin, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.open_bytes.get_or_create(&labels(origin)).set(bytes);
+    }
+
+    pub(crate) fn oldest(&self, origin: &Origin, age: Duration) {
+        self.oldest_age.get_or_create(&labels(origin)).set(age.as_secs_f64());
+    }
+
+    pub(crate) fn lag(&self, origin: &Origin, next: Offset, end: Offset) {
+        let lag = i64::try_from(end.0.saturating_sub(next.0)).unwrap_or(i64::MAX);
+        self.lag.get_or_create(&labels(origin)).set(lag);
+    }
+
+    /// Of a partition that stands still, and has for so much longer.
+    pub(crate) fn behind(&self, origin: &Origin, end: Offset, longer: Duration) {
+        let labels = labels(origin);
+        let next = self.next.get_or_create(&labels).get().cast_unsigned();
+        self.lag(origin, Offset(next), end);
+        if end.0 > next {
+            self.oldest_age.get_or_create(&labels).inc_by(longer.as_secs_f64());
+        }
     }
 
     pub(crate) fn sealed(&self, origin: &Origin, sealed: &Sealed) {
-        let labels = Labels { partition: origin.partition.0 };
-        self.segments.get_or_create(&labels).inc();
+        let labels = labels(origin);
+        self.segments.get_or_create(&labels).inc_by(sealed.segments);
         self.segment_bytes.get_or_create(&labels).inc_by(sealed.bytes);
-        self.conflicts.get_or_create(&labels).inc_by(sealed.adopted.into());
-        self.next.get_or_create(&labels).set(sealed.head.next.0.cast_signed());
+        self.conflicts.get_or_create(&labels).inc_by(sealed.adopted);
+        self.gaps.get_or_create(&labels).inc_by(sealed.gaps);
+        self.at(origin, sealed.head.next);
     }
 
-    pub(crate) fn stopped(&self) {
-        self.stopped.inc();
+    pub(crate) fn at(&self, origin: &Origin, next: Offset) {
+        self.next.get_or_create(&labels(origin)).set(next.0.cast_signed());
     }
+
+    pub(crate) fn retried(&self, origin: &Origin) {
+        self.retries.get_or_create(&labels(origin)).inc();
+    }
+
+    pub(crate) fn restarted(&self, origin: &Origin) {
+        self.restarts.get_or_create(&labels(origin)).inc();
+    }
+
+    pub(crate) fn stopped(&self, origin: &Origin, stopped: bool) {
+        self.stopped.get_or_create(&labels(origin)).set(stopped.into());
+    }
+
+    /// Forgets how a partition stands that is another process's now.
+    pub(crate) fn forget(&self, partition: Partition) {
+        let labels = Labels { partition: partition.0 };
+        for gauge in [&self.stopped, &self.next, &self.lag, &self.open_bytes] {
+            gauge.remove(&labels);
+        }
+        self.oldest_age.remove(&labels);
+    }
+}
+
+fn labels(origin: &Origin) -> Labels {
+    Labels { partition: origin.partition.0 }
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use schemas::{
-    Carriage, Digest, Event, Hasher, KafkaKey, Malformed, Place, Reason, Salt, SessionKey, leaf,
-    raw_digest, read, row_digest,
+    Carriage, Digest, Event, Hasher, KafkaKey, Malformed, Reason, Salt, SessionKey, leaf,
+    raw_digest, row_digest,
 };
 
 use crate::batch::Batch;
@@ -58,9 +58,13 @@ pub(crate) fn sorted(batch: &Batch) -> Vec<&Message> {
     messages.into_iter().map(|(_, message)| message).collect()
 }
 
-/// Takes a message apart and hashes it. `seed` is random and forgotten after use: salts of headers and raw values are drawn
+/// Takes a message apart with `read` and hashes it. `seed` is random and forgotten after use: salts of headers and raw values are drawn
 /// from it.
-pub(crate) fn row<'a>(message: &'a Message, place: Place, seed: &[u8; 32]) -> Row<'a> {
+pub(crate) fn row<'a>(
+    message: &'a Message,
+    read: impl FnOnce(&'a Message) -> Result<Event<'a>, Malformed>,
+    seed: &[u8; 32],
+) -> Row<'a> {
     let headers = message.headers_bytes().map(|bytes| (bytes, salt(seed, message, 0)));
     let headers_digest = match &headers {
         None => Digest::ZERO,
@@ -68,7 +72,7 @@ pub(crate) fn row<'a>(message: &'a Message, place: Place, seed: &[u8; 32]) -> Ro
     };
     let carriage =
         Carriage { timestamp: message.timestamp, key: message.key.as_deref(), headers_digest };
-    let (session_key, event, carriage, kind) = match read(&message.as_read(), place) {
+    let (session_key, event, carriage, kind) = match read(message) {
         Ok(event) => {
             let (session, digest) = (event.session_key, event.event_digest);
             (session, digest, carriage.of_event(&event), Kind::Event(Box::new(event)))

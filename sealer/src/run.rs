@@ -1,196 +1,222 @@
-//! SHELL: one task a partition: find the head, fill a batch while the one before is sealed, seal what is left at the end.
+//! SHELL: the partitions that are this process's, each in a task of its own, and the topic that they are of.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ring::rand::{SecureRandom as _, SystemRandom};
-use schemas::Offset;
-use store::Store;
+use schemas::Partition;
+use store::{Retention, Store};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::warn;
 
-use crate::batch::{Batch, Cut};
-use crate::chain::Head;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Assignment, Config};
 use crate::error::Error;
-use crate::head::{self, Origin};
-use crate::message::Message;
+use crate::group::Assigned;
+use crate::lane::{Keeping, Lane};
 use crate::metrics::Metrics;
-use crate::seal::{Sealed, Sealing};
-use crate::source::{Feed, Source};
+use crate::origin::Origin;
+use crate::partition::{Terms, keep};
+use crate::source::Source;
+use crate::worker::LOOK_MS;
 
-/// Seals every partition of `source` into `store` until `shutdown`, then seals what is left and returns.
+/// Seals the partitions of `source` that `config` assigns into `store` until `shutdown`, then seals what is left and
+/// returns. Nothing is locked where `retention` is `None`.
 ///
-/// A partition that cannot go on stops alone; the others go on until they are told to stop.
+/// A partition that cannot go on stops alone; the others go on, and so does it once an operator has opened a new epoch.
 ///
 /// # Errors
-/// The first error that stopped a partition, once all have ended.
+/// The source did not answer at the start, a setting that cannot work, or why a partition stands still at the end.
 pub async fn run(
     source: Source,
     store: Store,
     config: Config,
+    retention: Option<Retention>,
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    let keeping = Keeping { class: config.retention_class.clone(), retention };
+    // Said at once, not when the first segment is sealed.
+    keeping.record_lock(clock::now())?;
     let origins = source.origins().await?;
-    let cut = config.cut(origins.len());
-    let serving = serve(&source, &shutdown);
-    let mut partitions = JoinSet::new();
-    for origin in origins {
-        let sealing = Sealing {
-            store: store.clone(),
-            source: source.clone(),
-            origin,
-            terms: config.terms(),
-            retry_wait_max_ms: config.retry_wait_max_ms,
-            shutdown: shutdown.clone(),
-        };
-        partitions.spawn(partition(sealing, cut, metrics.clone()));
-    }
-    let mut first = Ok(());
-    while let Some(ended) = partitions.join_next().await {
-        if let Err(stopped) = ended.map_err(Error::Task).flatten() {
-            error!(error = %stopped, "a partition has stopped");
-            metrics.stopped();
-            first = first.and(Err(stopped));
-        }
-    }
-    shutdown.cancel();
-    if let Some(serving) = serving {
-        serving.await.map_err(Error::Task)?;
-    }
-    first
-}
-
-fn serve(source: &Source, stop: &CancellationToken) -> Option<JoinHandle<()>> {
-    let Source::Kafka(kafka) = source else { return None };
-    let (kafka, stop) = (kafka.clone(), stop.clone());
-    Some(tokio::task::spawn_blocking(move || kafka.serve(&stop)))
-}
-
-async fn partition(sealing: Sealing, cut: Cut, metrics: Metrics) -> Result<(), Error> {
-    let origin = sealing.origin.clone();
-    let extent = sealing.source.extent(&origin).await?;
-    let head = head::find(&sealing.store, &origin, extent.start, extent.hint, clock::now()).await?;
-    if extent.start > head.next {
-        return Err(Error::Lost {
-            partition: origin.partition,
-            next: head.next,
-            start: extent.start,
-        });
-    }
-    let feed = sealing.source.read(&origin, head.next, sealing.shutdown.clone())?;
-    Worker {
-        waiting: Vec::new().into_iter(),
-        open: Batch::new(head.next),
-        adopted: Offset(0),
-        head: Some(head),
-        sealing,
-        cut,
+    let (described, topic) = watch::channel(origins);
+    let (assigned, serving) = assignment(&source, &config, &topic, &shutdown)?;
+    let watching = tokio::spawn(describe(source.clone(), described, shutdown.clone()));
+    let partitions = Partitions {
+        source,
+        store,
+        keeping,
+        config,
         metrics,
-        under_way: None,
+        topic,
+        shutdown: shutdown.clone(),
+        running: BTreeMap::new(),
+        tasks: JoinSet::new(),
+    };
+    let ended = partitions.follow(assigned).await;
+    shutdown.cancel();
+    for task in serving.into_iter().chain([watching]) {
+        task.await.map_err(Error::Task)?;
     }
-    .work(feed, &origin)
-    .await
+    ended
 }
 
-/// A partition being sealed.
-struct Worker {
-    sealing: Sealing,
-    cut: Cut,
+/// Which partitions are this process's: `None` for all that there are.
+type Ours = Option<watch::Receiver<Assigned>>;
+
+fn assignment(
+    source: &Source,
+    config: &Config,
+    topic: &watch::Receiver<Vec<Origin>>,
+    stop: &CancellationToken,
+) -> Result<(Ours, Vec<JoinHandle<()>>), Error> {
+    let wrong = |why: &str| Error::Config(format!("sealer.assignment: {why}"));
+    let mut serving = Vec::new();
+    let mut serve = |serve: Box<dyn FnOnce(&CancellationToken) + Send>| {
+        let stop = stop.clone();
+        serving.push(tokio::task::spawn_blocking(move || serve(&stop)));
+    };
+    if let Source::Kafka(kafka) = source {
+        let kafka = kafka.clone();
+        serve(Box::new(move |stop| kafka.serve(stop)));
+    }
+    let ours = match (config.assignment, source) {
+        (Assignment::All, _) => None,
+        (Assignment::Static, _) => {
+            let named: Assigned = config.partitions.iter().copied().map(Partition).collect();
+            let there = u32::try_from(topic.borrow().len()).unwrap_or(u32::MAX);
+            if named.is_empty() || named.iter().any(|partition| partition.0 >= there) {
+                return Err(wrong(&format!(
+                    "sealer.partitions must name some of 0 to {}",
+                    there.saturating_sub(1)
+                )));
+            }
+            Some(watch::channel(named).1)
+        }
+        (Assignment::Group, Source::Kafka(kafka)) => {
+            let (group, assigned) = kafka.join()?;
+            serve(Box::new(move |stop| group.serve(stop)));
+            Some(assigned)
+        }
+        (Assignment::Group, _) => return Err(wrong("only Kafka has groups")),
+    };
+    Ok((ours, serving))
+}
+
+/// Keeps `described` up to date until `stop`.
+async fn describe(source: Source, described: watch::Sender<Vec<Origin>>, stop: CancellationToken) {
+    let wait = || clock::wait(Duration::from_millis(LOOK_MS));
+    while stop.run_until_cancelled(wait()).await.is_some() {
+        match source.origins().await {
+            Ok(now) => drop(described.send_if_modified(|before| {
+                let modified = *before != now;
+                *before = now;
+                modified
+            })),
+            Err(error) => warn!(%error, "could not look at the topic"),
+        }
+    }
+}
+
+/// The partitions that run.
+struct Partitions {
+    source: Source,
+    store: Store,
+    keeping: Keeping,
+    config: Config,
     metrics: Metrics,
-    /// The rest of a chunk, behind the batch that is full.
-    waiting: std::vec::IntoIter<Message>,
-    /// The batch that fills.
-    open: Batch,
-    /// Messages before this were sealed by another while the feed had them already; any other that comes back is an error.
-    adopted: Offset,
-    /// The chain's end; `None` while a batch is being sealed after it.
-    head: Option<Head>,
-    under_way: Option<JoinHandle<Result<Sealed, Error>>>,
+    topic: watch::Receiver<Vec<Origin>>,
+    shutdown: CancellationToken,
+    /// Each with what takes it away.
+    running: BTreeMap<Partition, CancellationToken>,
+    tasks: JoinSet<(Partition, Result<(), Error>)>,
 }
 
-impl Worker {
-    async fn work(mut self, mut feed: Feed, origin: &Origin) -> Result<(), Error> {
-        let mut ended = false;
+impl Partitions {
+    /// Runs what is assigned until all has ended after a shutdown.
+    async fn follow(mut self, mut assigned: Ours) -> Result<(), Error> {
+        let mut first = Ok(());
+        let mut topic = self.topic.clone();
+        // Even after a shutdown: the embedded log is sealed to its end.
+        self.adjust(&assigned);
         loop {
-            self.fill(origin)?;
-            let full = self.open.is_full(&self.cut);
-            let due = self.open.due_at_ms(&self.cut);
-            let ready = !self.open.is_empty() && (ended || full);
-            if self.under_way.is_none()
-                && (ready || due.is_some_and(|due| due <= clock::monotonic_ms()))
-            {
-                self.begin()?;
-                continue;
+            if !self.shutdown.is_cancelled() {
+                self.adjust(&assigned);
             }
-            if ended && self.open.is_empty() && self.under_way.is_none() {
-                return Ok(());
-            }
-            self.metrics.open(
-                origin,
-                self.open.bytes(),
-                due.map(|due| due.saturating_sub(self.cut.age_max_ms)),
-            );
+            let waits = assigned.is_some() && !self.shutdown.is_cancelled();
             tokio::select! {
-                sealed = under_way(&mut self.under_way) => self.sealed(sealed?)?,
-                chunk = feed.recv(), if !full && !ended => match chunk {
-                    None => ended = true,
-                    Some(chunk) => self.waiting = chunk?.into_iter(),
-                },
-                () = due_in(due), if self.under_way.is_none() && due.is_some() => {}
+                ended = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    let Some(ended) = ended else { continue };
+                    let (partition, ended) = ended.map_err(Error::Task)?;
+                    if self.running.get(&partition).is_some_and(CancellationToken::is_cancelled) {
+                        self.running.remove(&partition);
+                        continue;
+                    }
+                    // It ended by itself, and is not begun again: after a shutdown, or for good.
+                    first = first.and(ended);
+                    if self.tasks.is_empty() {
+                        return first;
+                    }
+                }
+                () = assignment_changed(&mut assigned), if waits => {}
+                () = heard(&mut topic), if !self.shutdown.is_cancelled() => {}
+                () = self.shutdown.cancelled(), if self.tasks.is_empty() => return first,
             }
         }
     }
 
-    /// Moves what waits into the open batch until that is full.
-    fn fill(&mut self, origin: &Origin) -> Result<(), Error> {
-        let now = clock::monotonic_ms();
-        while !self.open.is_full(&self.cut) {
-            let Some(message) = self.waiting.next() else { break };
-            if message.offset < self.adopted {
-                continue;
+    /// Begins what is ours and does not run, and takes away what runs and is not ours.
+    fn adjust(&mut self, assigned: &Ours) {
+        let there: Vec<Origin> = self.topic.borrow().clone();
+        let ours: BTreeSet<Partition> = match assigned {
+            None => there.iter().map(|origin| origin.partition).collect(),
+            Some(assigned) => assigned.borrow().clone(),
+        };
+        for (partition, revoked) in &self.running {
+            if !ours.contains(partition) && assigned.is_some() {
+                revoked.cancel();
+                self.metrics.forget(*partition);
             }
-            let rewound = |source| Error::Rewound { partition: origin.partition, source };
-            self.open.push(message, now).map_err(rewound)?;
         }
-        Ok(())
+        let new = |origin: &&Origin| ours.contains(&origin.partition);
+        for origin in there.iter().filter(new) {
+            if !self.running.contains_key(&origin.partition) {
+                self.begin(origin.clone(), ours.len());
+            }
+        }
     }
 
-    fn begin(&mut self) -> Result<(), Error> {
-        let Some(head) = self.head.take() else { return Ok(()) };
-        let batch = std::mem::replace(&mut self.open, Batch::new(Offset(0)));
-        self.open = Batch::new(batch.next());
-        let mut seed = [0; 32];
-        let random = SystemRandom::new().fill(&mut seed);
-        random.map_err(|_| Error::Config("the system gives no random bytes".to_owned()))?;
-        let sealing = self.sealing.clone();
-        self.under_way = Some(tokio::spawn(async move { sealing.seal(head, batch, seed).await }));
-        Ok(())
-    }
-
-    fn sealed(&mut self, sealed: Sealed) -> Result<(), Error> {
-        self.under_way = None;
-        self.metrics.sealed(&self.sealing.origin, &sealed);
-        if sealed.head.next > self.open.start() {
-            self.adopted = sealed.head.next;
-            self.open.adopt(sealed.head.next);
-        }
-        self.head = Some(sealed.head);
-        Ok(())
+    fn begin(&mut self, origin: Origin, partitions: usize) {
+        let (partition, revoked) = (origin.partition, CancellationToken::new());
+        let lane = Lane {
+            store: self.store.clone(),
+            source: self.source.clone(),
+            origin,
+            keeping: self.keeping.clone(),
+            retry_wait_max_ms: self.config.retry_wait_max_ms,
+            metrics: self.metrics.clone(),
+            shutdown: self.shutdown.clone(),
+        };
+        let terms = Terms {
+            cut: self.config.cut(partitions),
+            stall_max_ms: self.config.stall_max_ms,
+            topic: self.topic.clone(),
+            revoked: revoked.clone(),
+        };
+        self.running.insert(partition, revoked);
+        self.tasks.spawn(async move { (partition, keep(lane, terms).await) });
     }
 }
 
-/// The result of what is under way; never where nothing is.
-async fn under_way(task: &mut Option<JoinHandle<Result<Sealed, Error>>>) -> Result<Sealed, Error> {
-    match task {
-        Some(task) => task.await.map_err(Error::Task).flatten(),
-        None => std::future::pending().await,
-    }
+async fn assignment_changed(assigned: &mut Ours) {
+    let Some(assigned) = assigned else { return std::future::pending().await };
+    heard(assigned).await;
 }
 
-async fn due_in(due_ms: Option<u64>) {
-    let left = due_ms.map_or(0, |due| due.saturating_sub(clock::monotonic_ms()));
-    clock::wait(Duration::from_millis(left)).await;
+/// Pending for ever once nobody is left to say anything else.
+async fn heard<T>(said: &mut watch::Receiver<T>) {
+    if said.changed().await.is_err() {
+        std::future::pending().await
+    }
 }

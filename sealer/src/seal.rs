@@ -1,206 +1,216 @@
 //! The order of effects: what is written when, and what a crash at each step leaves behind.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use store::{Created, Store};
-use tokio_util::sync::CancellationToken;
+use schemas::{Digest, EnrolledRecord, Framing, LockMode, Seconds, SessionKey};
+use store::{Created, Lock};
 use tracing::{info, warn};
 
+use crate::adopt::{self, Found};
 use crate::batch::Batch;
 use crate::chain::Head;
-use crate::claims::Claims;
-use crate::decode;
+use crate::claims::{self, Claims};
+use crate::compute::compute;
 use crate::encode::{Encoded, Terms, encode};
-use crate::error::{Error, ErrorKind};
-use crate::head::{Origin, SEGMENT_BYTES_MAX, adopt, put_record};
-use crate::message::Message;
-use crate::source::Source;
-
-/// First wait before an operation on the store is tried again; doubles each time.
-const RETRY_WAIT_MIN_MS: u64 = 100;
-/// Tries that are made even when a shutdown has been asked for.
-const TRIES_MIN: u32 = 5;
-
-/// What sealing needs besides the batch.
-#[derive(Clone, Debug)]
-pub(crate) struct Sealing {
-    pub(crate) store: Store,
-    pub(crate) source: Source,
-    pub(crate) origin: Origin,
-    pub(crate) terms: Terms,
-    pub(crate) retry_wait_max_ms: u64,
-    pub(crate) shutdown: CancellationToken,
-}
+use crate::error::Error;
+use crate::head::put_record;
+use crate::lane::Lane;
 
 /// A batch that is sealed.
 #[derive(Debug)]
 pub(crate) struct Sealed {
     /// The chain's new end.
     pub(crate) head: Head,
-    /// Size of the object; 0 where another sealer's was adopted.
+    /// Segments, those of other sealers included.
+    pub(crate) segments: u64,
+    /// Segments of other sealers among them.
+    pub(crate) adopted: u64,
+    /// Size of the objects that are ours.
     pub(crate) bytes: u64,
-    /// Whether any part of the batch was found sealed by another.
-    pub(crate) adopted: bool,
+    /// Offsets in them that hold no message.
+    pub(crate) gaps: u64,
 }
 
-impl Sealing {
-    /// Seals all of `batch` after `head`.
-    pub(crate) async fn seal(
-        &self,
-        mut head: Head,
-        mut batch: Batch,
-        seed: [u8; 32],
-    ) -> Result<Sealed, Error> {
-        let (mut bytes, mut adopted, mut known) = (0, false, Claims::default());
-        while !batch.is_empty() {
-            let (terms, at, mut claims) = (self.terms.clone(), head.clone(), known);
-            let encoding = tokio::task::spawn_blocking(move || {
-                let encoded = encode(&batch, &at, &terms, &seed, &mut claims);
-                (batch, claims, encoded)
-            });
-            let encoded;
-            (batch, known, encoded) = encoding.await.map_err(Error::Task)?;
-            let Some(Encoded { bytes: object, record }) = encoded? else {
-                self.look_for(&mut known).await?;
-                continue;
-            };
-            // A crash before this PUT leaves nothing; the source still has the messages.
-            let won = self.put(&record.key, &object, &head, &batch).await?;
-            // A crash here leaves a segment without its record and the source ahead of nothing: start-up adopts the
-            // segment and puts the record.
-            let ours = won.is_none();
-            let record = won.unwrap_or(record);
-            self.patiently("put the record of", &record.key, || put_record(&self.store, &record))
-                .await?;
-            // A crash here leaves the source holding what is sealed: start-up goes on from the chain, not from the source.
-            head = head.after(&record).map_err(|why| self.origin.wrong(&record.key, why))?;
-            self.source.forget(&self.origin, head.next).await;
-            batch.adopt(head.next);
-            known = Claims::default();
-            bytes += if ours { record.size } else { 0 };
-            adopted |= !ours;
-            info!(
-                partition = %self.origin.partition, start = %record.segment.start, next = %record.segment.next,
-                rows = record.segment.rows, bytes = record.size, root = %record.segment.root, ours,
-                "segment sealed"
-            );
-        }
-        Ok(Sealed { head, bytes, adopted })
-    }
-
-    /// Looks for the objects that nobody has looked for. One that is absent stays so in the record: an event that names it
-    /// must not hold up those behind it.
-    async fn look_for(&self, claims: &mut Claims) -> Result<(), Error> {
-        for (session, digest) in claims.unknown() {
-            let key = schemas::body_key(&session, &digest);
-            let found = self
-                .patiently("look for", &key, || async {
-                    Ok(self.store.size_and_sha256(&key).await?)
-                })
-                .await?;
-            if found.is_none() {
-                warn!(partition = %self.origin.partition, %key, "a claim-checked body is not in the store");
-            }
-            claims.learn((session, digest), found);
-        }
-        Ok(())
-    }
-
-    /// Puts a segment. `Some` is the record of another sealer's segment that took the key and continues the chain.
-    async fn put(
-        &self,
-        key: &str,
-        object: &Bytes,
-        head: &Head,
-        batch: &Batch,
-    ) -> Result<Option<schemas::EnrolledRecord>, Error> {
-        let create = || async {
-            match self.store.create(key, object.clone(), None).await {
-                Ok(Created::New) => Ok(None),
-                // Taken, or the answer was lost on the way: what stands there tells which.
-                Ok(Created::Exists) => self.read_back(key).await.map(Some),
-                Err(error) if error.kind() == store::Kind::Unknown => {
-                    match self.store.get(key, SEGMENT_BYTES_MAX).await {
-                        Ok(Some(found)) => Ok(Some(found)),
-                        Ok(None) | Err(_) => Err(error.into()),
-                    }
-                }
-                Err(error) => Err(error.into()),
-            }
+/// Seals all of `batch` after `head`. `seed` is random and used once.
+pub(crate) async fn seal(
+    lane: &Lane,
+    head: Head,
+    mut batch: Batch,
+    seed: [u8; 32],
+    now: Seconds,
+) -> Result<Sealed, Error> {
+    // All of the batch was read before this look at the topic, so it was read from the topic that the chain is of.
+    lane.patiently("look at the topic of", "the chain", || lane.source.still(&lane.origin)).await?;
+    let lock = lane.keeping.lock(now)?;
+    let mut sealed = Sealed { head, segments: 0, adopted: 0, bytes: 0, gaps: 0 };
+    let mut known = Claims::default();
+    look_up(lane, &mut batch).await?;
+    while !batch.is_empty() {
+        let terms = Terms {
+            retention_class: lane.keeping.class.clone(),
+            writer: concat!("chancery/", env!("CARGO_PKG_VERSION")).to_owned(),
+            lock,
         };
-        let found = self.patiently("put", key, create).await?;
-        let Some(found) = found.filter(|found| found != object) else { return Ok(None) };
-        let record = adopt(&self.origin, key, &found)?;
-        head.after(&record).map_err(|why| self.origin.wrong(key, why))?;
-        self.compare(key, &found, batch)?;
-        warn!(partition = %self.origin.partition, %key, "another sealer was first; its segment is adopted");
-        Ok(Some(record))
+        let (at, mut claims) = (sealed.head.clone(), known);
+        let encoding = compute(move || {
+            #[cfg(test)]
+            let encode = crate::simulator::memo::encode(encode);
+            let encoded = encode(&batch, &at, &terms, &seed, &mut claims);
+            (batch, claims, encoded)
+        });
+        let encoded;
+        (batch, known, encoded) = encoding.await?;
+        let Some(Encoded { bytes, record }) = encoded? else {
+            look_for(lane, &mut known, lock).await?;
+            // A crash here leaves bodies locked longer than they need be, and nothing else.
+            continue;
+        };
+        // A crash before this PUT leaves nothing; the source still has the messages.
+        let won = put(lane, &record.key, &bytes, lock, &sealed.head, &batch).await?;
+        // A crash here leaves a segment without its record and the source ahead of nothing: start-up adopts the
+        // segment and puts the record.
+        let ours = won.is_none();
+        let record = won.unwrap_or(record);
+        lane.patiently("put the record of", &record.key, || put_record(lane, &record, now)).await?;
+        // A crash here leaves the source holding what is sealed: start-up goes on from the chain, not from the source.
+        let wrong = |why| lane.origin.wrong(&record.key, why);
+        sealed.head = sealed.head.after(&record).map_err(wrong)?;
+        let (start, next) = (record.segment.start, record.segment.next);
+        lane.source.forget(&lane.origin, start, next).await;
+        batch.adopt(next);
+        known = Claims::default();
+        sealed.segments += 1;
+        sealed.adopted += u64::from(!ours);
+        sealed.bytes += if ours { record.size } else { 0 };
+        sealed.gaps += (next.0 - start.0).saturating_sub(record.segment.rows);
+        info!(
+            partition = %lane.origin.partition, %start, %next, rows = record.segment.rows,
+            bytes = record.size, root = %record.segment.root, ours, "segment sealed"
+        );
     }
+    Ok(sealed)
+}
 
-    async fn read_back(&self, key: &str) -> Result<Bytes, Error> {
-        let found = self.store.get(key, SEGMENT_BYTES_MAX).await?;
-        found.ok_or_else(|| self.origin.wrong(key, "it is taken, but reads as absent"))
+/// Asks the registry what the frames name, for as long as it takes: that it is away says nothing about a message.
+async fn look_up(lane: &Lane, batch: &mut Batch) -> Result<(), Error> {
+    if lane.origin.framing == Framing::SingleObject {
+        return Ok(());
     }
+    for id in batch.unknown() {
+        let key = id.to_string();
+        let schema = lane.patiently("look up schema", &key, || lane.source.schema(id)).await?;
+        batch.learn(id, schema);
+    }
+    Ok(())
+}
 
-    /// A segment that another sealer wrote must hold what the source holds, as far as this batch reaches.
-    fn compare(&self, key: &str, found: &Bytes, batch: &Batch) -> Result<(), Error> {
-        let mut equal = 0_usize;
-        let footer = decode::visit(found, |stored| {
-            if stored.message.offset >= batch.next() {
-                return Ok(());
-            }
-            let index = batch
-                .messages()
-                .binary_search_by_key(&stored.message.offset, |message| message.offset);
-            let ours = index.ok().and_then(|index| batch.messages().get(index));
-            if !ours.is_some_and(|ours| same(ours, stored)) {
-                return Err(decode::NotASegment::Rule(
-                    "a row is not the message that the source holds",
-                ));
-            }
-            equal += 1;
-            Ok(())
-        })
-        .map_err(|why| self.origin.wrong(key, why.to_string()))?;
-        let sealed = |message: &&Message| message.offset < footer.record.next;
-        if equal != batch.messages().iter().filter(sealed).count() {
-            return Err(self.origin.wrong(key, "it lacks a message that the source holds"));
+/// Looks for the objects that nobody has looked for, and locks them as long as the segment. One that is absent stays so in
+/// the record: an event that names it must not hold up those behind it.
+async fn look_for(lane: &Lane, claims: &mut Claims, lock: Option<Lock>) -> Result<(), Error> {
+    for named in claims.unknown() {
+        let key = schemas::body_key(&named.0, &named.1);
+        let found = lane.patiently("look for", &key, || body(lane, named, lock)).await?;
+        if found.is_none() {
+            warn!(partition = %lane.origin.partition, %key, "a claim-checked body is not in the store");
         }
-        Ok(())
+        claims.learn(named, found);
     }
+    Ok(())
+}
 
-    /// Tries until it works, waiting longer each time; an error that trying again cannot mend ends it at once, and so does
-    /// a shutdown after a few tries.
-    async fn patiently<T, F: Future<Output = Result<T, Error>>>(
-        &self,
-        doing: &str,
-        key: &str,
-        mut operation: impl FnMut() -> F,
-    ) -> Result<T, Error> {
-        let mut wait = RETRY_WAIT_MIN_MS;
-        let mut tries = 0;
-        loop {
-            let error = match operation().await {
-                Ok(done) => return Ok(done),
-                Err(error) => error,
-            };
-            tries += 1;
-            let hopeless = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Conflict);
-            if hopeless || (self.shutdown.is_cancelled() && tries >= TRIES_MIN) {
-                return Err(error);
-            }
-            warn!(partition = %self.origin.partition, %key, tries, wait_ms = wait, %error, "could not {doing} yet");
-            crate::clock::wait(Duration::from_millis(wait)).await;
-            wait = (wait * 2).min(self.retry_wait_max_ms);
+/// Size and SHA-256 of a body's object: of the very version whose lock was seen to, whatever is put over it later.
+async fn body(
+    lane: &Lane,
+    (session, digest): (SessionKey, Digest),
+    lock: Option<Lock>,
+) -> Result<claims::Found, Error> {
+    let key = schemas::body_key(&session, &digest);
+    let Some(content) = lane.store.content(&key).await? else { return Ok(None) };
+    if let (Some(s3), Some(lock)) = (lane.store.s3(), lock) {
+        let version = content.version.as_deref();
+        let has = s3.retention(&key, version).await?;
+        if let Some(lock) = extended(has, lock) {
+            s3.retain(&key, version, lock).await?;
         }
+    }
+    Ok(Some((content.bytes, content.sha256)))
+}
+
+/// The lock to put on what has the lock `has`, so that it lasts as `wanted`; `None` where it does already. What nobody can
+/// shorten or weaken is never asked to be.
+fn extended(has: Option<Lock>, wanted: Lock) -> Option<Lock> {
+    let Some(has) = has else { return Some(wanted) };
+    let compliance = [has.mode, wanted.mode].contains(&LockMode::Compliance);
+    let mode = if compliance { LockMode::Compliance } else { LockMode::Governance };
+    let lock = Lock { mode, until: has.until.max(wanted.until) };
+    (lock != has).then_some(lock)
+}
+
+/// Puts a segment. `Some` is the record of another sealer's segment that took the key, continues the chain and holds what
+/// the source holds.
+async fn put(
+    lane: &Lane,
+    key: &str,
+    object: &Bytes,
+    lock: Option<Lock>,
+    head: &Head,
+    batch: &Batch,
+) -> Result<Option<EnrolledRecord>, Error> {
+    let create = || async {
+        match lane.store.create(key, object.clone(), lock).await {
+            Ok(Created::New) => Ok(None),
+            // Taken, or the answer was lost on the way: what stands there tells which.
+            Ok(Created::Exists) => {
+                let absent =
+                    || Error::Unsettled { what: format!("{key} is taken, but reads as absent") };
+                read_back(lane, key).await?.ok_or_else(absent).map(Some)
+            }
+            Err(error) if error.kind() == store::Kind::Unknown => {
+                match read_back(lane, key).await {
+                    Ok(Some(found)) => Ok(Some(found)),
+                    Ok(None) | Err(_) => Err(error.into()),
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    };
+    let found = lane.patiently("put", key, create).await?;
+    let Some(found) = found.filter(|found| found != object) else { return Ok(None) };
+    let segment = match adopt::inspect(lane, key, found).await? {
+        Found::Segment(segment) => segment,
+        Found::Terminal => {
+            let (partition, epoch) = (lane.origin.partition, head.chain.epoch);
+            return Err(Error::Ended { partition, epoch });
+        }
+        Found::Junk(why) => return Err(lane.origin.wrong(key, why)),
+    };
+    head.after(&segment.record).map_err(|why| lane.origin.wrong(key, why))?;
+    lane.patiently("compare", key, || segment.compare(lane, Some(batch))).await?;
+    warn!(partition = %lane.origin.partition, %key, "another sealer was first; its segment is adopted");
+    Ok(Some(segment.record))
+}
+
+async fn read_back(lane: &Lane, key: &str) -> Result<Option<Bytes>, Error> {
+    match lane.store.get(key, adopt::SEGMENT_BYTES_MAX).await {
+        Err(error @ store::Error::TooLarge { .. }) => {
+            Err(lane.origin.wrong(key, error.to_string()))
+        }
+        found => Ok(found?),
     }
 }
 
-fn same(ours: &Message, stored: &decode::Stored<'_>) -> bool {
-    let message = &stored.message;
-    ours.timestamp == message.timestamp
-        && ours.key.as_deref() == message.key
-        && ours.value.as_deref() == message.value
-        && ours.headers_bytes().as_deref() == stored.headers
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_s_lock_is_made_longer_and_stronger_but_never_the_reverse() {
+        let lock = |mode, until| Lock { mode, until: Seconds(until) };
+        let (g, c) = (LockMode::Governance, LockMode::Compliance);
+        assert_eq!(extended(None, lock(g, 5)), Some(lock(g, 5)));
+        assert_eq!(extended(Some(lock(g, 4)), lock(g, 5)), Some(lock(g, 5)));
+        assert_eq!(extended(Some(lock(g, 9)), lock(g, 5)), None);
+        assert_eq!(extended(Some(lock(g, 9)), lock(c, 5)), Some(lock(c, 9)));
+        assert_eq!(extended(Some(lock(c, 4)), lock(g, 5)), Some(lock(c, 5)));
+        assert_eq!(extended(Some(lock(c, 9)), lock(g, 5)), None);
+    }
 }

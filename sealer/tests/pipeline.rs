@@ -6,7 +6,7 @@ use schemas::{
     Content, EnrolledRecord, Envelope, KafkaKey, Micros, Partition, Place, Published, Salt, Topic,
     body_digest, encode_value,
 };
-use sealer::{Config, Error, ErrorKind, Metrics, Source};
+use sealer::{Config, Error, ErrorKind, Metrics, Source, Stop};
 use spool::Spool;
 use store::{Created, Store};
 use tempfile::TempDir;
@@ -36,7 +36,7 @@ impl Machine {
         let source = Source::Spool(self.spool.clone(), Topic::new("events").unwrap());
         let stop = CancellationToken::new();
         stop.cancel();
-        sealer::run(source, self.store(), config, Metrics::default(), stop).await
+        sealer::run(source, self.store(), config, None, Metrics::default(), stop).await
     }
 
     fn append(&self, messages: Vec<(Option<Vec<u8>>, Vec<u8>)>) {
@@ -158,7 +158,7 @@ async fn anothers_segment_with_the_same_messages_is_adopted() {
     let source = Source::Spool(second.spool.clone(), Topic::new("events").unwrap());
     let stop = CancellationToken::new();
     stop.cancel();
-    sealer::run(source, first.store(), config(7), Metrics::default(), stop).await.unwrap();
+    sealer::run(source, first.store(), config(7), None, Metrics::default(), stop).await.unwrap();
     assert_eq!(first.segments().await.len(), 2);
 }
 
@@ -187,6 +187,7 @@ async fn an_invented_segment_at_the_next_key_is_not_adopted() {
         source,
         machine.store(),
         config.clone(),
+        None,
         Metrics::default(),
         stop,
     ));
@@ -221,10 +222,10 @@ async fn a_log_that_begins_after_the_chain_ends_is_a_loss_and_said_so() {
     let source = Source::Spool(other.spool.clone(), Topic::new("events").unwrap());
     let stop = CancellationToken::new();
     stop.cancel();
-    let lost = sealer::run(source, machine.store(), config(1000), Metrics::default(), stop)
+    let lost = sealer::run(source, machine.store(), config(1000), None, Metrics::default(), stop)
         .await
         .unwrap_err();
-    assert!(matches!(lost, Error::Lost { .. }), "{lost}");
+    assert!(matches!(lost, Error::Stopped { stop: Stop::Overtaken { .. }, .. }), "{lost}");
 }
 
 /// One claim-checked body is in the store, the other is not: both are listed, and neither holds up what lies behind.

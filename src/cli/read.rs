@@ -63,6 +63,13 @@ pub(crate) struct Trace {
 pub(crate) struct Verify {
     /// A folder made by `up`, or a store's folder or URL
     pub(crate) store: String,
+    /// Looks at versions, delete markers and locks too, and finds originals under what was put over them; S3 only
+    #[arg(long)]
+    pub(crate) storage: bool,
+    /// Checks signatures with the keys in this file: a `[[source]]` table for each, with key_id, tenant, public_key (base64
+    /// of 32 bytes), and, where all events of a producer must be signed, required = true and its producer_id
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sources: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) json: Json,
 }

@@ -51,7 +51,9 @@ acknowledged is sealed first. After kill -9, start it again with the same folder
 pub(crate) const SERVICE_HELP: &str = "\
 One file of settings may serve both services. Its sections: [ingest], [sealer], [kafka], [kafka.properties]
 (librdkafka's own, such as security.protocol), [metrics] (listen = address for the sealer's; the gateway has its
-own at /metrics). SIGTERM and ctrl-c stop a service.";
+own at /metrics), [registry] (url = a Confluent schema registry, for kafka.framing = confluent; credentials as
+user:password in CHANCERY_REGISTRY_AUTH), [retention] (mode = compliance or governance) and [retention.classes] (class = days).
+SIGTERM and ctrl-c stop a service.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Ingest {
@@ -67,21 +69,16 @@ pub(crate) struct Ingest {
     /// The file of keys that agents must present
     #[arg(long, value_name = "FILE")]
     pub(crate) keys: PathBuf,
-    #[command(flatten)]
-    pub(crate) settings: SettingsArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Sealer {
-    /// Bootstrap servers, host:port, with commas between
-    #[arg(long, value_name = "BROKERS")]
-    pub(crate) kafka: String,
-    /// The topic to seal
+    /// The file of keys that sources sign with; signatures are checked, and demanded where it says so
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sources: Option<PathBuf>,
+    /// A folder of this machine that events go to while Kafka is away; without it they are turned away
+    #[arg(long, value_name = "DIR")]
+    pub(crate) spool: Option<PathBuf>,
+    /// The sealer's store, for the contents of events that are too large for Kafka: a folder, or s3://bucket/prefix;
+    /// needs [retention]. Without it such events are refused
     #[arg(long)]
-    pub(crate) topic: String,
-    /// Where segments go: a folder, or s3://bucket/prefix
-    #[arg(long)]
-    pub(crate) store: String,
+    pub(crate) store: Option<String>,
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }

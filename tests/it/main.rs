@@ -8,10 +8,30 @@
     reason = "tests fail by panicking, and wait for other processes"
 )]
 
+mod avro;
+#[cfg(feature = "services")]
+mod away;
 mod binary;
+#[cfg(feature = "services")]
+mod breaking;
+#[cfg(feature = "services")]
+mod bucket;
 mod crash;
+#[cfg(feature = "services")]
+mod doctor;
 mod hostile;
 mod import;
 #[cfg(feature = "services")]
+mod proxy;
+mod recorder;
+#[cfg(feature = "services")]
+mod registry;
+#[cfg(feature = "services")]
+mod resume;
+#[cfg(feature = "services")]
+mod secure;
+#[cfg(feature = "services")]
 mod services;
+#[cfg(feature = "services")]
+mod storage;
 mod up;

@@ -8,6 +8,7 @@ retries, no multipart, path style only.
 The body of a PUT or POST is standard input. Exits 0 when the status is 2xx.
 """
 
+import collections
 import datetime
 import hashlib
 import hmac
@@ -53,10 +54,12 @@ def authorization(method, target, headers, now):
     )
 
 
-def main(method, target, *given):
-    """Sends it; the answer's status and headers go to standard error, its body to output."""
+Answer = collections.namedtuple("Answer", "status reason headers body")
+
+
+def request(method, target, given=(), body=b""):
+    """Sends one request, and reads all of its answer."""
     server = urllib.parse.urlsplit(os.environ["AWS_ENDPOINT_URL"]).netloc
-    body = sys.stdin.buffer.read() if method in ("PUT", "POST") else b""
     now = datetime.datetime.now(datetime.timezone.utc)
     headers = {name.lower(): value for name, value in (text.split(":", 1) for text in given)}
     headers["host"] = server
@@ -66,8 +69,15 @@ def main(method, target, *given):
     connection = http.client.HTTPConnection(server, timeout=10)
     connection.request(method, target, body, headers)
     answer = connection.getresponse()
+    return Answer(answer.status, answer.reason, answer.headers, answer.read())
+
+
+def main(method, target, *given):
+    """Sends it; the answer's status and headers go to standard error, its body to output."""
+    body = sys.stdin.buffer.read() if method in ("PUT", "POST") else b""
+    answer = request(method, target, given, body)
     print(answer.status, answer.reason, answer.headers, sep="\n", end="", file=sys.stderr)
-    sys.stdout.buffer.write(answer.read())
+    sys.stdout.buffer.write(answer.body)
     return 0 if answer.status // 100 == 2 else 1
 
 

@@ -1,40 +1,77 @@
 #!/usr/bin/env bash
-# The real servers that tests run against, without a container engine: one Apache Kafka node and
-# one S3 server with object lock (SeaweedFS), on free ports of 127.0.0.1.
+# The real servers that tests run against, without a container engine: Apache Kafka, an S3 server with object lock, and where
+# asked for a schema registry, all on free ports of 127.0.0.1.
 #
-#   stack.sh run -- COMMAND…   start both, run COMMAND, stop both; exits with COMMAND's status
-#   stack.sh up DIR            start both and leave them running; then `. DIR/env`
-#   stack.sh down DIR          stop what `up DIR` started and remove DIR
-#   stack.sh fetch             only download what is missing
-#   stack.sh python            print the python that the independent checks run with
-#   stack.sh topic NAME N      create a topic of N partitions on the running stack
+#   stack.sh run [OPTION…] -- COMMAND…   start them, run COMMAND, stop them; exits with COMMAND's status
+#   stack.sh up [OPTION…] DIR            start them and leave them running; then `. DIR/env`
+#   stack.sh down DIR                    stop what `up DIR` started and remove DIR
+#   stack.sh restart SERVER              kill a server of the running stack, start it again, wait until it answers
+#   stack.sh topic NAME N                create a topic of N partitions on the running stack
+#   stack.sh fetch [OPTION…]             only download what is missing
+#   stack.sh python                      print the python that the independent checks run with
 #
+#   --brokers 1|3                        Kafka nodes; of three, two must have a message [default: 1]
+#   --s3 seaweedfs|minio|versity         the S3 server [default: seaweedfs]
+#   --secure                             Kafka listens with TLS and with SASL/SCRAM too
+#   --registry                           a schema registry
+#
+# Each server S has files S.pid, S.run (starts it), S.probe (succeeds when it answers) and S.log in $CHANCERY_TEST_STACK.
 # Downloads are kept in ${XDG_CACHE_HOME:-$HOME/.cache}/chancery. Nothing is kept of a run.
-# Needs Java 17, Maven, Python 3 with venv, and flock.
+# Needs Java 17, Maven, Python 3 with venv, and flock; Go for MinIO and Versity, openssl for --secure.
 set -euo pipefail
 shopt -s inherit_errexit
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/chancery
-bucket=chancery-test
-start_seconds_max=60
-dir=''     # of the servers being started
-command='' # process group of the command being run
+start_seconds_max=120
+block_ports=40
+dir=''        # of the servers being started
+first_port='' # of the block that they share
+command=''    # process group of the command being run
+
+brokers=1 in_sync=1 heap=512m s3=seaweedfs secure='' with_registry=''
+arguments=() # what is left when the options are taken
+
+for part in fetch kafka s3 registry; do
+  # shellcheck disable=SC1090
+  . "$here/$part.sh"
+done
+java=(java -Xmx128m -XX:-UsePerfData "-Dlog4j2.configurationFile=$here/log4j2.xml" -cp "$kafka/*")
 
 main() {
-  case "${1-} $#" in
+  options "${@:2}"
+  set -- "${1-}" "${arguments[@]}"
+  case "$1 $#" in
     'run '*) if [[ ${2-} == -- && $# -ge 3 ]]; then run "${@:3}"; else usage; fi ;;
     'up 2') up "$2" ;;
     'down 2') down "$2" ;;
-    'fetch 1') with_lock fetch ;;
+    'restart 2') restart "$2" ;;
+    'topic 3') make_topic "$2" "$3" ;;
+    'fetch 1') with_lock fetch_all ;;
     'python 1') with_lock fetch_checks; echo "$checks/bin/python" ;;
-    'topic 3') topic "$2" "$3" ;;
     *) usage ;;
   esac
 }
 
+options() {
+  while (($#)); do
+    case "$1 ${2-}" in
+      '--brokers 1') shift ;;
+      '--brokers 3') brokers=3 in_sync=2 heap=384m; shift ;;
+      '--s3 seaweedfs' | '--s3 minio' | '--s3 versity') s3=$2; shift ;;
+      '--secure '*) secure=yes ;;
+      '--registry '*) with_registry=yes ;;
+      '-- '*) break ;;
+      -*) usage ;;
+      *) arguments+=("$1") ;;
+    esac
+    shift
+  done
+  arguments+=("$@")
+}
+
 usage() {
-  sed -n '5,10s/^# *//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '5,16s/^# *//p' "${BASH_SOURCE[0]}" >&2
   exit 2
 }
 
@@ -68,9 +105,18 @@ down() {
   finish
 }
 
-topic() {
-  java -Xmx128m -Dlog4j2.configurationFile="$here/log4j2.xml" -cp "$kafka/*" org.apache.kafka.tools.TopicCommand \
-    --bootstrap-server "$CHANCERY_TEST_KAFKA" --create --topic "$1" --partitions "$2"
+restart() {
+  dir=${CHANCERY_TEST_STACK:?is not set: no stack is running}
+  if [[ ! -e $dir/$1.run ]]; then die "there is no server $1 in $dir"; fi
+  # shellcheck disable=SC1091
+  . "$dir/env"
+  local pid
+  pid=$(<"$dir/$1.pid")
+  stop_server "$pid"
+  # It may be dying of somebody else's signal; until it is gone, it has the ports.
+  gone "$pid" 10 || die "$1 does not stop"
+  start_server "$1"
+  await "$1"
 }
 
 # --- stopping -------------------------------------------------------------------------------------
@@ -103,7 +149,7 @@ finish() {
 # names our directory: after `up`, another process may have got it.
 stop_server() {
   if [[ $(ps -o args= -p "$1") == *"$dir"* ]]; then
-    kill -KILL "$1"
+    kill -KILL "$1" 2>/dev/null || true # it may just have ended
     gone "$1" 10 || echo "stack: process $1 did not stop" >&2
   fi
 }
@@ -121,96 +167,58 @@ gone() {
 
 # One start at a time: two stacks must not choose the same ports.
 start() {
-  fetch_kafka
-  fetch_seaweedfs
-  local port
-  port=$(free_block)
-  echo "$port" >"$dir/block"
-  write_env $((port + 2)) "$port"
+  fetch
+  first_port=$(free_block)
+  echo "$first_port" >"$dir/block"
+  write_env
   # shellcheck disable=SC1091
   . "$dir/env"
-  start_s3 $((port + 2))
-  start_kafka "$port" $((port + 1))
-  await s3 python3 "$here/s3.py" GET /
-  python3 "$here/s3.py" PUT "/$bucket" x-amz-bucket-object-lock-enabled:true 2>"$dir/bucket.log" ||
-    die "the bucket could not be made: $(<"$dir/bucket.log")"
-  await kafka python3 "$here/kafka.py" "$port"
+  start_s3
+  start_kafka
+  if [[ -n $with_registry ]]; then start_registry; fi
+  await s3
+  make_bucket
+  local file
+  for file in "$dir"/*.probe; do await "$(basename "$file" .probe)"; done
 }
 
-# write_env S3_PORT KAFKA_PORT
 write_env() {
-  cat >"$dir/env" <<END
-unset AWS_ENDPOINT AWS_ENDPOINT_URL_S3 AWS_PROFILE AWS_SESSION_TOKEN
-export CHANCERY_TEST_KAFKA=127.0.0.1:$2
-export CHANCERY_TEST_S3_BUCKET=$bucket
-export AWS_ENDPOINT_URL=http://127.0.0.1:$1
-export AWS_ACCESS_KEY_ID=chancery-test
-export AWS_SECRET_ACCESS_KEY=chancery-test-secret
-export AWS_REGION=us-east-1
-export AWS_ALLOW_HTTP=true
-export NO_PROXY=127.0.0.1\${NO_PROXY:+,\$NO_PROXY}
-END
+  {
+    echo "export CHANCERY_TEST_STACK=$dir"
+    # What another stack offers, this one may not.
+    echo 'unset CHANCERY_TEST_REGISTRY CHANCERY_TEST_S3_FILER CHANCERY_TEST_CA'
+    echo 'unset CHANCERY_TEST_KAFKA_TLS CHANCERY_TEST_KAFKA_SASL CHANCERY_TEST_SASL_USER CHANCERY_TEST_SASL_PASSWORD'
+    kafka_env
+    s3_env
+    if [[ -n $with_registry ]]; then registry_env; fi
+    printf 'export NO_PROXY=%q\n' "127.0.0.1${NO_PROXY:+,$NO_PROXY}"
+  } >"$dir/env"
 }
 
-# start_kafka PORT CONTROLLER_PORT
-start_kafka() {
-  cat >"$dir/server.properties" <<END
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:$2
-listeners=PLAINTEXT://127.0.0.1:$1,CONTROLLER://127.0.0.1:$2
-advertised.listeners=PLAINTEXT://127.0.0.1:$1
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs=$dir/kafka
-auto.create.topics.enable=false
-# Retention goes by the record's own timestamp, and tests write old ones.
-log.retention.ms=-1
-group.initial.rebalance.delay.ms=0
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-share.coordinator.state.topic.num.partitions=4
-END
-  local id java=(java -Xmx512m -XX:-UsePerfData "-Dlog4j2.configurationFile=$here/log4j2.xml" -cp "$kafka/*")
-  id=$(head -c 16 /dev/urandom | base64 | tr +/ AB | tr -d =)
-  "${java[@]}" kafka.tools.StorageTool format -t "$id" -c "$dir/server.properties" \
-    >"$dir/format.log" 2>&1 || die "Kafka's storage could not be formatted: $(<"$dir/format.log")"
-  launch kafka "${java[@]}" kafka.Kafka "$dir/server.properties"
-}
-
-# start_s3 PORT: takes the four ports after it too, and each of the five at +10000 (gRPC).
-start_s3() {
-  cat >"$dir/s3.json" <<END
-{"identities": [{"name": "test", "actions": ["Admin", "Read", "List", "Tagging", "Write"],
-  "credentials": [{"accessKey": "$AWS_ACCESS_KEY_ID", "secretKey": "$AWS_SECRET_ACCESS_KEY"}]}]}
-END
-  mkdir "$dir/s3" "$dir/s3-logs"
-  # Telemetry and listening on every interface are SeaweedFS's defaults.
-  launch s3 "$seaweedfs/bin/weed" -logdir="$dir/s3-logs" mini -dir="$dir/s3" \
-    -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.telemetry=false -admin.ui=false -webdav=false \
-    -s3.config="$dir/s3.json" -s3.port="$1" -s3.port.iceberg=0 -s3.port.lance=0 \
-    -master.port=$(($1 + 1)) -volume.port=$(($1 + 2)) -filer.port=$(($1 + 3)) \
-    -admin.port=$(($1 + 4)) -admin.port.grpc=$(($1 + 10004))
-}
-
-# launch SERVER COMMAND…: in a group of its own, so that Ctrl-C does not reach it before us.
+# launch SERVER COMMAND…: starts it, and keeps how, for `restart`.
 launch() {
+  printf 'exec%s\n' "$(printf ' %q' "${@:2}")" >"$dir/$1.run"
+  start_server "$1"
+}
+
+# probe SERVER COMMAND…: succeeds when the server answers.
+probe() {
+  printf 'exec%s\n' "$(printf ' %q' "${@:2}")" >"$dir/$1.probe"
+}
+
+# start_server SERVER: in a group of its own, so that Ctrl-C does not reach it before us.
+start_server() {
   set -m
-  "${@:2}" </dev/null >"$dir/$1.log" 2>&1 9>&- &
+  bash "$dir/$1.run" </dev/null >>"$dir/$1.log" 2>&1 9>&- &
   set +m
   disown # or bash reports its end
   echo $! >"$dir/$1.pid"
 }
 
-# await SERVER PROBE…: returns when PROBE succeeds; shows the server's log if it never does.
+# await SERVER: returns when it answers; shows its log if it never does.
 await() {
   local deadline=$((SECONDS + start_seconds_max))
-  until "${@:2}" >/dev/null 2>&1; do
+  until bash "$dir/$1.probe" </dev/null >/dev/null 2>&1; do
     if ! kill -0 "$(<"$dir/$1.pid")" 2>/dev/null || ((SECONDS > deadline)); then
       tail -n 40 "$dir/$1.log" >&2
       die "$1 did not start; the end of its log is above"
@@ -219,77 +227,28 @@ await() {
   done
 }
 
-# Prints the first of ten ports, all free here and at +10000. Both ends stay below the range that
-# the system takes for outgoing connections.
+# Prints the first port of a block, all free here and at +10000. Both ends stay below the range
+# that the system takes for outgoing connections.
 free_block() {
   local try port
   for try in {1..100}; do
-    port=$((20000 + RANDOM % 270 * 10))
+    port=$((20000 + RANDOM % (2760 / block_ports) * block_ports))
     if all_free $port $((port + 10000)); then
       echo $port
       return
     fi
   done
-  die "no ten free ports after $try tries"
+  die "no $block_ports free ports after $try tries"
 }
 
-# all_free FIRST…: nobody listens on the ten ports from each FIRST on.
+# all_free FIRST…: nobody listens on the block of ports from each FIRST on.
 all_free() {
   local first port
   for first; do
-    for port in $(seq "$first" $((first + 9))); do
+    for port in $(seq "$first" $((first + block_ports - 1))); do
       if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then return 1; fi
     done
   done
-}
-
-# --- fetching -------------------------------------------------------------------------------------
-
-# folder NAME FILE: where the downloads that FILE pins are kept; another FILE, another folder.
-folder() {
-  echo "$cache/$1-$(cksum <"$here/$2" | cut -d ' ' -f 1)"
-}
-
-kafka=$(folder kafka pom.xml)
-seaweedfs=$(folder seaweedfs seaweedfs.txt)
-checks=$(folder checks requirements.txt)
-
-fetch() {
-  fetch_kafka
-  fetch_seaweedfs
-  fetch_checks
-}
-
-fetch_kafka() {
-  need java 'Java 17 or newer (Debian: default-jre-headless)'
-  if [[ -d $kafka ]]; then return; fi
-  need mvn 'Maven (Debian: maven)'
-  rm -rf "$kafka.part"
-  mvn -q -B -Dstyle.color=never --strict-checksums -f "$here/pom.xml" dependency:copy-dependencies \
-    -DoutputDirectory="$kafka.part" -DincludeScope=runtime >&2
-  mv "$kafka.part" "$kafka"
-}
-
-fetch_seaweedfs() {
-  fetch_venv "$seaweedfs" seaweedfs.txt --require-hashes
-}
-
-fetch_checks() {
-  fetch_venv "$checks" requirements.txt
-}
-
-# fetch_venv FOLDER REQUIREMENTS [OPTION…]: the folder's file `complete` is written last.
-fetch_venv() {
-  need python3 'Python 3 (Debian: python3 python3-venv)'
-  if [[ -e $1/complete ]]; then return; fi
-  rm -rf "$1"
-  python3 -m venv "$1" >&2 || die "no venv: install Python's venv module (Debian: python3-venv)"
-  "$1/bin/python" -m pip install -q --only-binary :all: "${@:3}" -r "$here/$2" >&2
-  touch "$1/complete"
-}
-
-need() {
-  command -v "$1" >/dev/null || die "$1 is missing: install $2"
 }
 
 # with_lock COMMAND…: one at a time on this machine, and none of them reads our standard input.

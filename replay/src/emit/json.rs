@@ -29,7 +29,7 @@ pub fn trace(trace: &Trace, out: &mut impl Write) -> Result<(), Error> {
         })
         .collect();
     let holes =
-        trace.holes.iter().map(|hole| json!({"offset": hole.offset, "reason": hole.reason}));
+        trace.holes.iter().map(|hole| json!({"epoch": hole.at.map(|at| at.epoch), "offset": hole.at.map(|at| at.offset), "reason": hole.reason}));
     let bodies: Map<String, Value> = bodies
         .into_iter()
         .map(|(digest, content)| (digest.to_string(), Value::Object(body(&content))))
@@ -87,12 +87,14 @@ fn step(step: &Step, bodies: &mut BTreeMap<Digest, Arc<Content>>) -> Value {
     let children: Vec<Value> =
         step.children.iter().map(|child| self::step(child, bodies)).collect();
     json!({
-        "offset": step.offset,
+        "epoch": step.at.epoch,
+        "offset": step.at.offset,
         "event_digest": step.event.digest.to_string(),
         "envelope": step.event.envelope().to_json_object(),
         "admission": admission(&step.event),
-        "end": step.end.as_ref().map(|(offset, end)| json!({
-            "offset": offset,
+        "end": step.end.as_ref().map(|(at, end)| json!({
+            "epoch": at.epoch,
+            "offset": at.offset,
             "event_digest": end.digest.to_string(),
             "envelope": end.envelope().to_json_object(),
             "admission": admission(end),

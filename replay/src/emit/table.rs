@@ -3,39 +3,48 @@
 use std::io::{Result, Write};
 
 use super::escape::escaped;
-use crate::finding::Report;
+use crate::report::Report;
 use crate::sessions::SessionSummary;
 
-/// Writes a report: every finding, then sums, then what the report does not show.
+/// Writes a report: every finding, the verdict and sums, history that is lost, then what the report does not show.
 ///
 /// # Errors
 /// What writing fails with.
-pub fn report(report: &Report, out: &mut impl Write) -> Result<()> {
+pub fn report(report: &Report, out: &mut dyn Write) -> Result<()> {
+    let Report { segments, events, raw, sessions, expired, findings_omitted, .. } = report;
     for finding in &report.findings {
         writeln!(out, "{}", escaped(&finding.to_string()))?;
     }
-    if report.findings_omitted > 0 {
-        writeln!(out, "and {} more findings", report.findings_omitted)?;
+    if *findings_omitted > 0 {
+        writeln!(out, "and {findings_omitted} findings more")?;
     }
-    let expired = match report.expired {
-        0 => String::new(),
-        count => format!(", {count} expired"),
+    let verdict = match (report.ok, report.partitions) {
+        (true, 0) => "NOTHING VERIFIED",
+        (true, _) => "good",
+        (false, _) => "NOT GOOD",
     };
-    writeln!(
-        out,
-        "{}: {} segments{expired}, {} events, {} raw, {} sessions, {} bytes, {} findings",
-        if report.ok { "ok" } else { "NOT OK" },
-        report.segments,
-        report.events,
-        report.raw,
-        report.sessions,
-        report.bytes,
-        u64::try_from(report.findings.len()).unwrap_or(u64::MAX) + report.findings_omitted,
-    )?;
-    for what in &report.not_checked {
-        writeln!(out, "not checked: {what}")?;
+    let count = format!("{sessions} sessions, {events} events, {raw} undecodable messages");
+    writeln!(out, "{verdict}: {segments} segments with {count}")?;
+    if *expired > 0 {
+        writeln!(out, "gone, their retention having passed: {expired} segments")?;
     }
-    Ok(())
+    for loss in &report.losses {
+        writeln!(out, "LOST: {}: {}", loss.partition, escaped(&loss.words))?;
+    }
+    for gone in &report.abandoned {
+        let version = gone.version.as_deref().unwrap_or("-");
+        let what = format!("{} (version {version}, SHA-256 {})", gone.object, gone.sha256);
+        writeln!(out, "abandoned, says epoch {}: {}", gone.epoch, escaped(&what))?;
+    }
+    if let Some(storage) = &report.storage {
+        let (versions, locks) = (storage.versions, storage.locks);
+        writeln!(out, "looked at: {versions} versions and delete markers, {locks} locks")?;
+    }
+    if let Some(signatures) = &report.signatures {
+        let (right, unsigned) = (signatures.right, signatures.unsigned);
+        writeln!(out, "signatures: {right} right; {unsigned} events are not signed")?;
+    }
+    report.not_checked.iter().try_for_each(|what| writeln!(out, "not checked: {}", escaped(what)))
 }
 
 /// Writes sessions under a line of headings.

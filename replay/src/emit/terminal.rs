@@ -51,7 +51,7 @@ pub fn trace(trace: &Trace, out: &mut impl Write, options: TerminalOptions) -> R
         page.line("")?;
         page.styled(Style::Alarm, &format!("holes ({})", trace.holes.len()))?;
         for hole in &trace.holes {
-            let at = hole.offset.map_or_else(String::new, |offset| format!("#{offset} "));
+            let at = hole.at.map_or_else(String::new, |at| format!("{at} "));
             page.item("  ! ", "    ", &format!("{at}{}", hole.reason), Style::Alarm)?;
         }
     }
@@ -278,7 +278,7 @@ fn title(step: &Step) -> String {
     words.extend(envelope.error_type.as_deref().map(str::to_owned));
     words.extend(envelope.duration_us.map(duration));
     words.push(time_of_day(first.occurred_at));
-    words.push(format!("#{}", step.offset));
+    words.push(step.at.to_string());
     words.join("  ")
 }
 

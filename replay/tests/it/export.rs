@@ -1,11 +1,8 @@
 //! Chats go in as `import` sends them and come out with the same text.
 
-use std::sync::Arc;
-
 use crate::kit::chat::Sender;
 use crate::kit::writer::Writer;
-use crate::kit::{Objects, report, store};
-use object_store::memory::InMemory;
+use crate::kit::{Objects, empty, report, store};
 use proptest::prelude::*;
 use replay::{ExportForm, ExportOptions, Filter, export, sessions};
 use serde_json::Value;
@@ -81,7 +78,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let objects: Objects = Arc::new(InMemory::new());
+            let objects: Objects = empty();
             let mut writer = Writer::new(&objects).await;
             let (mut sent, mut expected) = (Vec::new(), Vec::new());
             for (number, messages) in chats.iter().enumerate() {
@@ -114,7 +111,7 @@ proptest! {
 
 #[tokio::test]
 async fn events_come_out_one_a_line_with_their_bodies() {
-    let objects: Objects = Arc::new(InMemory::new());
+    let objects: Objects = empty();
     let mut writer = Writer::new(&objects).await;
     let mut chat = Sender::new(&mut writer, "s-1");
     chat.event("llm.call", &[("user", "message", "{\"a\":\n1.0}"), ("", "text", "plain")]);
@@ -133,7 +130,7 @@ async fn events_come_out_one_a_line_with_their_bodies() {
 
 #[tokio::test]
 async fn sessions_are_listed_newest_first_and_filtered() {
-    let objects: Objects = Arc::new(InMemory::new());
+    let objects: Objects = empty();
     let mut writer = Writer::new(&objects).await;
     let mut sent = Vec::new();
     for (id, agent, tool, status) in

@@ -1,11 +1,10 @@
 //! Bytes that somebody changed: found, whatever was changed, and nothing panics.
 
-use std::sync::Arc;
-
 use crate::kit::chat::Sender;
 use crate::kit::writer::Writer;
-use crate::kit::{Objects, delete, get, golden, keys, keys_below, loaded, put, report, store};
-use object_store::memory::InMemory;
+use crate::kit::{
+    Objects, delete, empty, get, golden, keys, keys_below, loaded, put, report, store,
+};
 use proptest::prelude::*;
 use replay::{Filter, sessions, trace};
 use schemas::{Digest, EnrolledRecord};
@@ -88,7 +87,7 @@ proptest! {
 
 #[tokio::test]
 async fn a_last_segment_rewritten_with_its_record_is_still_held_to_its_own_root() {
-    let objects: Objects = Arc::new(InMemory::new());
+    let objects: Objects = empty();
     let mut writer = Writer::new(&objects).await;
     let mut chat = Sender::new(&mut writer, "s-1");
     chat.event("user.message", &[("user", "text", "transfer 10 to alice")]);
@@ -138,7 +137,7 @@ async fn a_segment_past_its_retention_is_expired_and_no_finding() {
 /// Where pages are compressed, the text of a value stands in clear in statistics and column indexes.
 #[tokio::test]
 async fn a_false_statistic_is_found() {
-    let objects: Objects = Arc::new(InMemory::new());
+    let objects: Objects = empty();
     let mut writer = Writer::new(&objects).await;
     let mut chat = Sender::new(&mut writer, "s-1");
     for _ in 0..30 {

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod export;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod kit;

@@ -1,17 +1,14 @@
 //! Segments that are wrong in one way only, their records made to fit: each is found for what it is.
 
-use std::sync::Arc;
-
-use object_store::memory::InMemory;
 use schemas::{Digest, SegmentRecord, body_digest};
 
 use crate::kit::chat::Sender;
 use crate::kit::writer::{Cell, Row, Writer};
-use crate::kit::{Objects, kinds, report};
+use crate::kit::{Objects, empty, kinds, report};
 
 /// The kinds of findings of a segment with four events and a raw row that was tampered with.
 async fn found(tamper: impl FnOnce(&mut Vec<Row>, &mut SegmentRecord)) -> Vec<&'static str> {
-    let objects: Objects = Arc::new(InMemory::new());
+    let objects: Objects = empty();
     let mut writer = Writer::new(&objects).await;
     let mut chat = Sender::new(&mut writer, "s-1");
     for number in 0..4 {
@@ -92,7 +89,10 @@ async fn a_broken_chain_is_found() {
 
 #[tokio::test]
 async fn a_record_that_no_segment_has_is_found() {
-    assert_eq!(found(|_, record| record.lock = Some(schemas::LockMode::Compliance)).await, ["record"]);
+    assert_eq!(
+        found(|_, record| record.lock = Some(schemas::LockMode::Compliance)).await,
+        ["record"]
+    );
     let epochs = "3:1,2:2".to_owned();
     assert_eq!(found(|_, record| record.leader_epochs = Some(epochs)).await, ["record"]);
 }
@@ -125,7 +125,7 @@ async fn a_stored_digest_that_should_be_derived_is_found() {
 
 #[tokio::test]
 async fn a_body_that_nobody_carried_and_a_context_that_does_not_resolve_are_found() {
-    let objects: Objects = Arc::new(InMemory::new());
+    let objects: Objects = empty();
     let mut writer = Writer::new(&objects).await;
     let mut envelope = writer.envelope("s-1", "llm.call");
     let (content, _) = writer.body("user", "text", b"never sent");

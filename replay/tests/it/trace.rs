@@ -1,17 +1,14 @@
 //! Traces of sessions that a test writer sealed.
 
-use std::sync::Arc;
-
 use crate::kit::chat::Sender;
 use crate::kit::writer::Writer;
-use crate::kit::{Objects, kinds, report, store};
-use object_store::memory::InMemory;
+use crate::kit::{Objects, empty, kinds, report, store};
 use replay::emit::terminal::TerminalOptions;
 use replay::{Error, Filter, Trace, emit, sessions, trace};
 use schemas::Tenant;
 
 async fn conversation() -> Objects {
-    let objects: Objects = Arc::new(InMemory::new());
+    let objects: Objects = empty();
     let mut writer = Writer::new(&objects).await;
     let mut chat = Sender::new(&mut writer, "s-1");
     chat.event("session.start", &[]);
@@ -130,7 +127,7 @@ async fn a_trace_fits_the_terminal() {
 
 #[tokio::test]
 async fn hostile_strings_do_not_reach_the_terminal() {
-    let objects: Objects = Arc::new(InMemory::new());
+    let objects: Objects = empty();
     let mut writer = Writer::new(&objects).await;
     let hostile = "\u{1b}[2J\u{202e}evil\u{7}\r\u{9b}31m\u{2028}";
     let mut chat = Sender::new(&mut writer, hostile);
@@ -169,7 +166,7 @@ async fn hostile_strings_do_not_reach_the_terminal() {
 
 #[tokio::test]
 async fn an_id_of_two_tenants_needs_its_tenant() {
-    let objects: Objects = Arc::new(InMemory::new());
+    let objects: Objects = empty();
     let mut writer = Writer::new(&objects).await;
     let mut sent = Vec::new();
     for tenant in ["acme", "other"] {

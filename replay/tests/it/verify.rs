@@ -58,7 +58,7 @@ async fn a_folder_made_by_up_is_opened_and_missing_folders_are_no_error() {
     }
     let store = Store::open(folder.path().to_str().unwrap()).unwrap();
     let report = verify(&store, VerifyOptions::default()).await.unwrap();
-    assert_eq!((kinds(&report), report.findings.len()), (vec!["missing_record"], 3));
+    assert_eq!((kinds(&report), report.findings.len()), (vec!["missing_record", "unenrolled"], 3));
     let url = format!("file://{}", folder.path().join("store").display());
     assert_eq!(
         verify(&Store::open(&url).unwrap(), VerifyOptions::default()).await.unwrap(),
@@ -66,7 +66,7 @@ async fn a_folder_made_by_up_is_opened_and_missing_folders_are_no_error() {
     );
     let mut out = Vec::new();
     replay::emit::terminal::report(&report, &mut out).unwrap();
-    assert!(String::from_utf8(out).unwrap().contains("NOT OK: 3 segments"));
+    assert!(String::from_utf8(out).unwrap().contains("NOT GOOD: 3 segments"));
     for nowhere in ["/nonexistent/store", "ftp://host/x", "s3:///"] {
         assert!(Store::open(nowhere).is_err(), "{nowhere}");
     }

@@ -1,4 +1,4 @@
-//! What the tests of a store share: golden stores in memory, and changes to them.
+//! What the tests of a store share: copies of golden stores, and changes to them.
 
 pub(crate) mod chat;
 pub(crate) mod writer;
@@ -6,13 +6,15 @@ pub(crate) mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use futures_util::TryStreamExt;
-use object_store::memory::InMemory;
-use object_store::path::Path as Key;
-use object_store::{ObjectStore, ObjectStoreExt};
 use replay::{Report, Store, VerifyOptions, verify};
+use tempfile::TempDir;
 
-pub(crate) type Objects = Arc<InMemory>;
+/// A store in a folder of its own.
+pub(crate) type Objects = Arc<TempDir>;
+
+pub(crate) fn empty() -> Objects {
+    Arc::new(tempfile::tempdir().unwrap())
+}
 
 pub(crate) fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/golden/v1").join(name)
@@ -35,9 +37,9 @@ pub(crate) fn keys_below(folder: &Path) -> Vec<String> {
     keys
 }
 
-/// A golden store, copied into memory.
+/// A golden store, copied.
 pub(crate) async fn loaded(name: &str) -> Objects {
-    let objects = Arc::new(InMemory::new());
+    let objects = empty();
     for key in keys_below(&golden(name)) {
         let bytes = std::fs::read(golden(name).join(&key)).unwrap();
         put(&objects, &key, bytes).await;
@@ -46,26 +48,25 @@ pub(crate) async fn loaded(name: &str) -> Objects {
 }
 
 pub(crate) async fn put(objects: &Objects, key: &str, bytes: Vec<u8>) {
-    objects.put(&Key::from(key), bytes.into()).await.unwrap();
+    let path = objects.path().join(key);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, bytes).unwrap();
 }
 
 pub(crate) async fn get(objects: &Objects, key: &str) -> Vec<u8> {
-    objects.get(&Key::from(key)).await.unwrap().bytes().await.unwrap().to_vec()
+    std::fs::read(objects.path().join(key)).unwrap()
 }
 
 pub(crate) async fn delete(objects: &Objects, key: &str) {
-    objects.delete(&Key::from(key)).await.unwrap();
+    std::fs::remove_file(objects.path().join(key)).unwrap();
 }
 
 pub(crate) async fn keys(objects: &Objects) -> Vec<String> {
-    let listed: Vec<_> = objects.list(None).try_collect().await.unwrap();
-    let mut keys: Vec<String> = listed.iter().map(|meta| meta.location.to_string()).collect();
-    keys.sort();
-    keys
+    keys_below(objects.path())
 }
 
 pub(crate) fn store(objects: &Objects) -> Store {
-    Store::new(objects.clone(), Key::default())
+    Store::open(objects.path().to_str().unwrap()).unwrap()
 }
 
 pub(crate) async fn report(objects: &Objects) -> Report {

@@ -17,11 +17,14 @@ use parquet::schema::types::ColumnPath;
 use schemas::{
     Body, COLUMNS, Carriage, Chain, Column, ColumnType, Content, Counted, Digest, EnrolledRecord,
     Envelope, Epoch, EpochOpening, EventId, FIRST_VIEW, Framing, Gaps, Message, ObjectKey, Offset,
-    Partition, Place, Published, Salt, Seconds, SegmentRecord, Timestamp, TimestampType, Topic,
-    View, body_digest, encode_value, leaf, raw_digest, read, root, row_digest,
+    Partition, Place, Published, Salt, SchemaId, Seconds, SegmentRecord, Timestamp, TimestampType,
+    Topic, View, body_digest, encode_value, leaf, raw_digest, read, read_confluent, root,
+    row_digest,
 };
 
 use super::{Objects, put};
+
+mod epoch;
 
 /// Key, value and time of a message.
 pub(crate) type Sent = (Vec<u8>, Option<Vec<u8>>);
@@ -29,6 +32,9 @@ pub(crate) type Sent = (Vec<u8>, Option<Vec<u8>>);
 /// Rows of one page, so that small segments have many.
 const PAGE_ROWS: usize = 3;
 const GROUP_ROWS: usize = 8;
+
+/// The only id that the registry of a topic with Confluent framing knows.
+pub(crate) const KNOWN: SchemaId = SchemaId(7);
 
 /// The only partition of a topic, written segment by segment.
 pub(crate) struct Writer {
@@ -58,13 +64,17 @@ pub(crate) struct Row {
 
 impl Writer {
     pub(crate) async fn new(objects: &Objects) -> Self {
+        Self::framed(objects, Framing::SingleObject).await
+    }
+
+    pub(crate) async fn framed(objects: &Objects, framing: Framing) -> Self {
         let chain = Chain {
             cluster: None,
             topic_id: None,
             topic: Topic::new("events").unwrap(),
             partition: Partition(0),
             partitions: 1,
-            framing: Framing::SingleObject,
+            framing,
             epoch: Epoch(0),
         };
         let opening = EpochOpening {
@@ -203,7 +213,12 @@ impl Writer {
         cells[3] = Cell::Long(1);
         cells[4] = Cell::Bytes(key.to_vec());
         let bytes = |bytes: &[u8]| Cell::Bytes(bytes.to_vec());
-        let (session, event, carried, bodies) = match read(&message, place) {
+        let known = |id: SchemaId| (id == KNOWN).then_some(&Published::LATEST);
+        let taken = match self.chain.framing {
+            Framing::SingleObject => read(&message, place),
+            Framing::Confluent => read_confluent(&message, place, known),
+        };
+        let (session, event, carried, bodies) = match taken {
             Ok(event) => {
                 cells[7] = bytes(&event.schema.digest.0);
                 cells[8] = bytes(event.frame);

@@ -1,6 +1,6 @@
 //! The traffic as the sealer's batches: made one at a time, so that memory stays bounded.
 
-use schemas::{Offset, Timestamp, TimestampType};
+use schemas::Offset;
 use sealer::{Batch, Config, Cut};
 
 use crate::corpus::Corpus;
@@ -37,25 +37,21 @@ pub(crate) fn next_batch(
     messages: &mut Messages<'_>,
     start: Offset,
 ) -> anyhow::Result<Option<Batch>> {
-    let config = Config::default();
-    let cut = Cut {
-        bytes_max: config.segment_bytes_max,
-        age_max_ms: config.segment_age_max_ms,
-        rows_max: config.segment_rows_max,
-    };
+    let cut = cut();
     let mut batch = Batch::new(start);
     while !batch.is_full(&cut) {
         let Some(message) = messages.next().transpose()? else { break };
-        let timestamp = Timestamp { kind: TimestampType::CreateTime, millis: message.timestamp_ms };
-        let message = sealer::Message {
-            leader_epoch: None,
-            offset: batch.next(),
-            timestamp,
-            key: Some(message.key),
-            headers: Vec::new(),
-            value: Some(message.value),
-        };
-        batch.push(message, 0)?;
+        batch.push(message.at(batch.next()), 0)?;
     }
     Ok((!batch.is_empty()).then_some(batch))
+}
+
+/// When the sealer cuts.
+pub(crate) fn cut() -> Cut {
+    let config = Config::default();
+    Cut {
+        bytes_max: config.segment_bytes_max,
+        age_max_ms: config.segment_age_max_ms,
+        rows_max: config.segment_rows_max,
+    }
 }

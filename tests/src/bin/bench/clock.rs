@@ -48,16 +48,19 @@ fn processor(of: Of) -> anyhow::Result<Duration> {
             let spent = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
             spent.map(Duration::from_nanos).context("schedstat has no time on the processor")
         }
-        Of::Process => {
-            let text = read("/proc/self/stat")?;
-            // The second field, the name, may hold spaces; it ends with the last bracket.
-            let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields);
-            let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
-            let ticks: u64 = ticks.sum::<Result<_, _>>().context("stat has no times")?;
-            // Linux shows ticks of 10 ms on every machine, whatever it counts in.
-            Ok(Duration::from_millis(ticks * 10))
-        }
+        Of::Process => processor_of("self"),
     }
+}
+
+/// What a process has had of the processor so far, to the hundredth of a second.
+pub(crate) fn processor_of(process: &str) -> anyhow::Result<Duration> {
+    let text = read(&format!("/proc/{process}/stat"))?;
+    // The second field, the name, may hold spaces; it ends with the last bracket.
+    let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+    let ticks: u64 = ticks.sum::<Result<_, _>>().context("stat has no times")?;
+    // Linux shows ticks of 10 ms on every machine, whatever it counts in.
+    Ok(Duration::from_millis(ticks * 10))
 }
 
 /// The most memory that this process has had, in bytes.
@@ -70,4 +73,10 @@ pub(crate) fn peak_bytes() -> anyhow::Result<u64> {
 
 fn read(path: &str) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix_seconds() -> anyhow::Result<i64> {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    Ok(i64::try_from(since.as_secs())?)
 }

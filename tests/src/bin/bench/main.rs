@@ -1,20 +1,29 @@
 //! `just bench DATA`: what sealing, storing, verifying and taking in cost, beside the least they could cost.
 //!
 //! Prints Markdown tables for `docs/benchmarks.md`, which says what each figure means. All steps are given the same
-//! traffic; each is in temporary folders of its own. It needs no Kafka and no S3, and measures neither.
+//! traffic; each is in temporary folders of its own, and needs no Kafka and no S3. Only `bench pipeline` and
+//! `bench recovery` measure with both, which `tests/stack/stack.sh` starts.
 
 mod batches;
+mod chain;
 mod clock;
 mod corpus;
+mod counter;
 mod figure;
 mod gateway;
 mod json;
+mod kafka;
 mod machine;
+mod pipeline;
 mod random;
+mod recovery;
 mod rest;
 mod roofline;
 mod seal;
 mod sealed;
+mod servers;
+mod stages;
+mod started;
 mod table;
 mod topic;
 mod traffic;
@@ -31,52 +40,79 @@ use topic::Form;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const USAGE: &str = "usage: bench DATA_FOLDER [--gb N | --small]
+const USAGE: &str = "usage: bench [pipeline | recovery] DATA_FOLDER [--gb N | --small]
+`pipeline` and `recovery` need Kafka and S3: tests/stack/stack.sh run -- COMMAND
 DATA_FOLDER holds tau-bench/gpt-4o-airline.json; N is the least size of the full events in 10^9 bytes, 1 unless given";
 
 /// What the command line asks for.
 enum Run {
-    All { data: PathBuf, gigabytes: f64 },
+    Bench { what: What, data: PathBuf, gigabytes: f64 },
     SealAsChild { dir: PathBuf },
+    StartAsChild { words: Vec<String> },
+}
+
+/// What is measured.
+#[derive(Clone, Copy)]
+enum What {
+    /// All that needs no servers.
+    Alone,
+    /// The sealer between Kafka and S3.
+    Pipeline,
+    /// A sealer's start, with more and more behind it.
+    Recovery,
 }
 
 fn main() -> anyhow::Result<()> {
     match Run::read(std::env::args().skip(1)) {
-        Some(Run::All { data, gigabytes }) => all(&data, gigabytes),
+        Some(Run::Bench { what, data, gigabytes }) => {
+            let corpus = Corpus::read(&data)?;
+            match what {
+                What::Alone => alone(&corpus, gigabytes),
+                What::Pipeline => pipeline::report(&corpus, copies(&corpus, gigabytes)?.0),
+                What::Recovery => recovery::report(&corpus),
+            }
+        }
         Some(Run::SealAsChild { dir }) => sealed::child(&dir),
+        Some(Run::StartAsChild { words }) => started::child(&words),
         None => anyhow::bail!(USAGE),
     }
 }
 
 impl Run {
-    fn read(mut words: impl Iterator<Item = String>) -> Option<Self> {
-        let first = words.next().filter(|word| !word.is_empty())?;
-        if first == sealed::CHILD {
-            return Some(Self::SealAsChild { dir: words.next()?.into() });
-        }
+    fn read(words: impl Iterator<Item = String>) -> Option<Self> {
+        let mut words = words.peekable();
+        let what = match words.peek()?.as_str() {
+            sealed::CHILD => return Some(Self::SealAsChild { dir: words.nth(1)?.into() }),
+            started::CHILD => {
+                return Some(Self::StartAsChild { words: words.skip(1).collect() });
+            }
+            "pipeline" => words.next().map(|_| What::Pipeline)?,
+            "recovery" => words.next().map(|_| What::Recovery)?,
+            _ => What::Alone,
+        };
+        let data = words.next().filter(|word| !word.is_empty() && !word.starts_with("--"))?;
         let gigabytes = match words.next().as_deref() {
             None => 1.0,
             Some("--small") => 0.05,
             Some("--gb") => words.next()?.parse().ok()?,
             Some(_) => return None,
         };
-        let is_usable = !first.starts_with("--") && words.next().is_none() && gigabytes > 0.0;
-        is_usable.then(|| Self::All { data: first.into(), gigabytes })
+        let is_usable = words.next().is_none() && gigabytes > 0.0;
+        is_usable.then(|| Self::Bench { what, data: data.into(), gigabytes })
     }
 }
 
-fn all(data: &std::path::Path, gigabytes: f64) -> anyhow::Result<()> {
-    let corpus = Corpus::read(data)?;
-    let (copies, full_bytes) = copies(&corpus, gigabytes)?;
-    machine::report(&corpus, copies, full_bytes)?;
-    seal::report(&corpus, copies)?;
-    let sealed = Form::ALL.map(|form| Sealed::new(&corpus, copies, form));
+fn alone(corpus: &Corpus, gigabytes: f64) -> anyhow::Result<()> {
+    let (copies, full_bytes) = copies(corpus, gigabytes)?;
+    machine::report(corpus, copies, full_bytes)?;
+    seal::report(corpus, copies)?;
+    let sealed = Form::ALL.map(|form| Sealed::new(corpus, copies, form));
     let sealed = sealed.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
     sealed::report(&sealed)?;
-    rest::report(&corpus, copies, &sealed)?;
+    rest::report(corpus, copies, &sealed)?;
     verify::report(&sealed)?;
     drop(sealed);
-    gateway::report(&corpus)
+    gateway::report(corpus)
 }
 
 /// How many copies of the corpus make so many bytes of full events, and how many bytes those are.

@@ -111,7 +111,7 @@ fn rounds(form: Form) -> usize {
 
 fn measure(corpus: &Corpus, copies: usize, form: Form) -> anyhow::Result<Vec<Measured>> {
     let mut messages = Messages::new(corpus, copies, form)?;
-    let mut head = Head::opened(&opening()?);
+    let mut head = Head::opened(&opening(PLACE)?);
     let mut all = Vec::new();
     while let Some(batch) = next_batch(&mut messages, head.next)? {
         let mut next = None;
@@ -126,7 +126,8 @@ fn measure(corpus: &Corpus, copies: usize, form: Form) -> anyhow::Result<Vec<Mea
 }
 
 fn once(batch: &Batch, head: &Head) -> anyhow::Result<(Measured, Head)> {
-    let terms = Terms { retention_class: "standard".to_owned(), writer: "bench".to_owned() };
+    let terms =
+        Terms { retention_class: "standard".to_owned(), writer: "bench".to_owned(), lock: None };
     let (encoded, sealer) =
         timed(Of::Thread, || encode(batch, head, &terms, &[7; 32], &mut Claims::default()))?;
     let encoded = encoded?.context("the traffic has claim-checked bodies")?;
@@ -148,13 +149,14 @@ fn once(batch: &Batch, head: &Head) -> anyhow::Result<(Measured, Head)> {
     Ok((Measured { bytes: wide(batch.bytes()), sealer, reading, checking, roofline }, after))
 }
 
-fn opening() -> anyhow::Result<EpochOpening> {
+/// The opening of a chain that no topic is behind.
+pub(crate) fn opening(place: Place) -> anyhow::Result<EpochOpening> {
     let chain = Chain {
         cluster: None,
         topic_id: None,
         topic: schemas::Topic::new("events")?,
-        partition: PLACE.partition,
-        partitions: PLACE.partitions,
+        partition: place.partition,
+        partitions: place.partitions,
         framing: Framing::SingleObject,
         epoch: Epoch(0),
     };

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use schemas::{
-    Admission, Body, Content, ContextPrefix, Digest, Envelope, Hasher, KafkaKey, Micros, Published,
-    SessionId, Tenant, context_digest, encode_value,
+    Admission, Body, Content, ContextPrefix, Digest, Envelope, Hasher, KafkaKey, Micros, Offset,
+    Published, SessionId, Tenant, Timestamp, TimestampType, context_digest, encode_value,
 };
 
 use crate::figure::wide;
@@ -41,6 +41,19 @@ pub(crate) struct Message {
 impl Message {
     pub(crate) fn bytes(&self) -> u64 {
         wide(self.key.len() + self.value.len())
+    }
+
+    /// As a sealer gets it.
+    pub(crate) fn at(self, offset: Offset) -> sealer::Message {
+        let timestamp = Timestamp { kind: TimestampType::CreateTime, millis: self.timestamp_ms };
+        sealer::Message {
+            offset,
+            timestamp,
+            key: Some(self.key),
+            headers: Vec::new(),
+            value: Some(self.value),
+            leader_epoch: None,
+        }
     }
 }
 

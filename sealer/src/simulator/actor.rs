@@ -1,0 +1,142 @@
+//! The processes of a run: sealers and operators. They do what `worker`, `partition` and the command do, with the code under
+//! test, and without tasks, threads, clocks and true chance.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::path::Path;
+use schemas::{Offset, Partition, Seconds};
+use store::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::batch::Batch;
+use crate::chain::Head;
+use crate::clock;
+use crate::error::{Error, ErrorKind};
+use crate::head::load;
+use crate::lane::{Keeping, Lane};
+use crate::memory::Log;
+use crate::metrics::Metrics;
+use crate::resume::{Resumed, Resumption};
+use crate::seal::seal;
+use crate::simulator::dice::Dice;
+use crate::simulator::faulty::{Faulty, Gates};
+use crate::source::Source;
+use crate::stop::Stop;
+
+pub(super) const P0: Partition = Partition(0);
+/// When all of it happens.
+const NOW: i64 = 1_790_000_000;
+
+/// A process until it ends or is dropped, which is a crash.
+pub(super) type Life = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
+
+/// What every process is given.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    pub(super) gates: Gates,
+    pub(super) log: Log,
+    /// Ends of the chain that sealers believe in; the audit takes them from here.
+    pub(super) believed: Rc<RefCell<Vec<Head>>>,
+    pub(super) rows_max: usize,
+    /// A mistake: the offset is committed before the segment is put, and is the position after a restart.
+    pub(super) commits_first: bool,
+}
+
+impl Setting {
+    fn store(&self, who: usize) -> Store {
+        Store::new(Arc::new(Faulty { gates: self.gates.clone(), who }), Path::default())
+    }
+
+    fn lane(&self, who: usize) -> Lane {
+        Lane {
+            store: self.store(who),
+            source: Source::Memory(self.log.clone()),
+            origin: self.log.origins().swap_remove(0),
+            keeping: Keeping { class: "standard".to_owned(), retention: None },
+            retry_wait_max_ms: 1,
+            metrics: Metrics::default(),
+            shutdown: CancellationToken::new(),
+        }
+    }
+}
+
+fn now(who: usize) -> Seconds {
+    Seconds(NOW + i64::try_from(who).unwrap())
+}
+
+/// A sealer, which goes on after what passes and ends with what does not.
+pub(super) async fn sealer(setting: Setting, who: usize, mut dice: Dice) -> Result<(), Error> {
+    loop {
+        let lane = setting.lane(who);
+        match once(&setting, lane, who, &mut dice).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => return Err(error),
+            _ => clock::wait(Duration::from_secs(1)).await,
+        }
+    }
+}
+
+async fn once(setting: &Setting, lane: Lane, who: usize, dice: &mut Dice) -> Result<(), Error> {
+    let mut head = load(&lane, now(who)).await?;
+    if setting.commits_first {
+        let hint = setting.log.extent(P0).hint.unwrap_or_default();
+        head.next = head.next.max(hint);
+    } else {
+        setting.believed.borrow_mut().push(head.clone());
+    }
+    let mut ahead = Batch::new(head.next);
+    loop {
+        setting.gates.turn(who).await;
+        let batch = match ahead.is_empty() {
+            true => fetch(setting, &lane, head.next, dice)?,
+            false => std::mem::replace(&mut ahead, Batch::new(head.next)),
+        };
+        if batch.is_empty() {
+            continue;
+        }
+        if dice.percent(30) {
+            // As the worker does: the next batch fills while this one is sealed.
+            ahead = fetch(setting, &lane, batch.next(), dice)?;
+            setting.gates.turn(who).await;
+        }
+        if setting.commits_first {
+            setting.log.commit(P0, batch.next());
+        }
+        let seed = [u8::try_from(who).unwrap(); 32];
+        head = seal(&lane, head, batch, seed, now(who)).await?.head;
+        setting.believed.borrow_mut().push(head.clone());
+        if head.next > ahead.start() {
+            ahead.adopt(head.next);
+        }
+    }
+}
+
+/// A batch from `from` on, as a broker would give it: one that has deleted that offset says so.
+fn fetch(setting: &Setting, lane: &Lane, from: Offset, dice: &mut Dice) -> Result<Batch, Error> {
+    let start = setting.log.extent(P0).start;
+    if start > from {
+        return Err(lane.origin.stopped(Stop::Overtaken { next: from, start }));
+    }
+    let mut batch = Batch::new(from);
+    let rows = 1 + dice.roll(setting.rows_max);
+    for message in setting.log.chunk(P0, from..Offset(u64::MAX)).messages.into_iter().take(rows) {
+        batch.push(message, 0).unwrap();
+    }
+    Ok(batch)
+}
+
+/// An operator, who resumes the partition if it has stopped.
+pub(super) async fn operator(setting: Setting, who: usize) -> Result<(), Error> {
+    loop {
+        let source = Source::Memory(setting.log.clone());
+        let plan =
+            Resumption::plan(source, setting.store(who), P0, "standard", None, now(who)).await?;
+        let Some(plan) = plan else { return Ok(()) };
+        if !matches!(plan.write().await?, Resumed::Moved(_)) {
+            return Ok(());
+        }
+    }
+}
