@@ -149,8 +149,8 @@ async fn listings_come_in_pages_that_meet_without_gap_or_overlap() {
     let keys: Vec<String> = (0..COUNT).map(|number| format!("many/{number:020}")).collect();
     for keys in keys.chunks(50) {
         let mut writes = JoinSet::new();
-        for key in keys.iter().cloned() {
-            let store = store.clone();
+        for key in keys {
+            let (store, key) = (store.clone(), key.clone());
             writes.spawn(async move { store.create(&key, Bytes::from("x"), None).await.unwrap() });
         }
         assert!(writes.join_all().await.iter().all(|created| *created == Created::New));

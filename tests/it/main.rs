@@ -5,6 +5,7 @@
     clippy::indexing_slicing,
     clippy::as_conversions,
     clippy::disallowed_methods,
+    clippy::print_stderr,
     reason = "tests fail by panicking, and wait for other processes"
 )]
 
