@@ -76,7 +76,7 @@ pub(crate) struct Ingest {
     #[arg(long, value_name = "DIR")]
     pub(crate) spool: Option<PathBuf>,
     /// The sealer's store, for the contents of events that are too large for Kafka: a folder, or s3://bucket/prefix;
-    /// needs [retention]. Without it such events are refused
+    /// needs the section `retention`. Without it such events are refused
     #[arg(long)]
     pub(crate) store: Option<String>,
     #[command(flatten)]
