@@ -3,6 +3,8 @@
 //! A message is durable when its delivery report says so. A broker that is away makes messages fail after
 //! `message_timeout_ms`, and whoever sent them tries again; with a spool, `relay` takes them back before.
 
+#![expect(clippy::disallowed_methods, reason = "brokers are given time to hear of a new topic")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,9 @@ use crate::error::Error;
 const OVERHEAD_BYTES: usize = 4096;
 /// How long the brokers have to tell of the topic when the gateway starts.
 const LOOK_MAX: Duration = Duration::from_secs(5);
+/// How often a topic that is missing is asked for, and the time between.
+const LOOKS: u32 = 5;
+const LOOK_PAUSE: Duration = Duration::from_millis(500);
 /// How long the client has to report on what it was told to drop: it does so at once.
 const WITHDRAW_MAX: Duration = Duration::from_secs(5);
 
@@ -127,11 +132,22 @@ impl Kafka {
         Ok(Self { producer, brokers: config.brokers.clone(), topic: config.topic.clone(), timeout })
     }
 
-    /// Asks the brokers for the topic. It never makes one: all topics are asked for, none by its name.
+    /// Asks the brokers for the topic, some times over: not every broker knows at once of one that was just made. It never
+    /// makes one: all topics are asked for, none by its name.
     ///
     /// # Errors
     /// [`Error::Unreachable`]; [`Error::Topic`].
     pub(crate) fn look(&self) -> Result<(), Error> {
+        for _ in 1..LOOKS {
+            match self.look_once() {
+                Err(Error::Topic { .. }) => std::thread::sleep(LOOK_PAUSE),
+                looked => return looked,
+            }
+        }
+        self.look_once()
+    }
+
+    fn look_once(&self) -> Result<(), Error> {
         let (brokers, topic) = (self.brokers.clone(), self.topic.clone());
         let found = match self.producer.client().fetch_metadata(None, LOOK_MAX) {
             Ok(found) => found,

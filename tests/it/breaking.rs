@@ -54,6 +54,20 @@ async fn create_topic(stack: &Stack, replicas: i32) {
     let admin: AdminClient<DefaultClientContext> = client(brokers).create().unwrap();
     let topic = NewTopic::new(TOPIC, PARTITIONS, TopicReplication::Fixed(replicas));
     admin.create_topics(&[topic], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+    // A broker may still not know of what the controller has made.
+    while (0..PARTITIONS).any(|partition| leader(stack, partition).is_none()) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The node that leads a partition now.
+fn leader(stack: &Stack, partition: i32) -> Option<i32> {
+    let brokers = stack.variable("CHANCERY_TEST_KAFKA");
+    let consumer: BaseConsumer = client(brokers).create().unwrap();
+    let metadata = consumer.fetch_metadata(Some(TOPIC), Duration::from_secs(30)).unwrap();
+    let partitions = metadata.topics().first()?.partitions();
+    let leader = partitions.iter().find(|found| found.id() == partition)?.leader();
+    (leader >= 0).then_some(leader)
 }
 
 /// Stops the agents, lets everything drain, and checks it all.
@@ -135,16 +149,6 @@ async fn random_kills_under_load_lose_nothing_duplicate_nothing_and_fork_nothing
     finish(agents, fleet, Store { stack: &stack, address: &address }, folder.path()).await;
 }
 
-/// The server that leads a partition now.
-fn leader(stack: &Stack, partition: i32) -> String {
-    let brokers = stack.variable("CHANCERY_TEST_KAFKA");
-    let consumer: BaseConsumer = client(brokers).create().unwrap();
-    let metadata = consumer.fetch_metadata(Some(TOPIC), Duration::from_secs(30)).unwrap();
-    let partitions = metadata.topics()[0].partitions();
-    let found = partitions.iter().find(|found| found.id() == partition).unwrap();
-    format!("kafka-{}", found.leader())
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_of_three_loses_its_leaders_and_nothing_else() {
     let _alone = ONE_AT_A_TIME.lock().await;
@@ -165,7 +169,7 @@ async fn a_cluster_of_three_loses_its_leaders_and_nothing_else() {
     let agents = Agents::start(fleet.url().await, &keys);
     agents.load.get_on(EVENTS).await;
     for partition in 0..PARTITIONS {
-        let leader = leader(&stack, partition);
+        let leader = format!("kafka-{}", leader(&stack, partition).unwrap());
         stack.kill(&leader);
         agents.load.get_on(EVENTS).await;
         stack.restart(&leader);
