@@ -18,7 +18,7 @@ use faulty::Broken;
 use world::{Mistake, Outcome};
 
 /// Seeds that are run unless the environment says otherwise.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 2_000;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;

@@ -65,7 +65,7 @@ typedef Epoch {
     bool opened;
     byte end;                   /* where the epoch before ends: the key of its terminal object, or of the first abandoned one */
     byte start;                 /* [end, start) is named missing */
-    byte abandoned;             /* bit k: the object at key k of the epoch before is not of the chain */
+    byte abandoned;             /* bit k: the object at key k of the epoch before is left behind: it is listed, or covered anew */
     Object at[N + 1]            /* by key */
 };
 Epoch epoch[E];

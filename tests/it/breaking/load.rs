@@ -18,6 +18,8 @@ const SESSION_EVENTS: u64 = 200;
 const TRIES: usize = 20;
 /// Between requests, and before a request is sent again: a load, not a flood.
 const PAUSE: Duration = Duration::from_millis(20);
+/// What takes longer than so many pauses will never be.
+const LOOKS: usize = 6000;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) const TENANTS: [&str; 2] = ["acme", "globex"];
@@ -78,18 +80,12 @@ impl Load {
 
     /// Waits until so many more events are acknowledged.
     pub(crate) async fn get_on(&self, events: u64) {
-        let goal = self.count() + events;
-        while self.count() < goal {
-            tokio::time::sleep(PAUSE).await;
-        }
+        reaches(|| self.count(), events).await;
     }
 
     /// Waits until so many more requests are answered with 503.
     pub(crate) async fn get_refused(&self, requests: u64) {
-        let goal = self.refused() + requests;
-        while self.refused() < goal {
-            tokio::time::sleep(PAUSE).await;
-        }
+        reaches(|| self.refused(), requests).await;
     }
 
     async fn work(self: Arc<Self>, agent: u64, tenant: &str, key: String) -> Acknowledged {
@@ -128,6 +124,18 @@ impl Load {
         }
         false
     }
+}
+
+/// Waits until the count is so much more than now.
+async fn reaches(count: impl Fn() -> u64, more: u64) {
+    let goal = count() + more;
+    for _ in 0..LOOKS {
+        if count() >= goal {
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    panic!("the load stands still: {} of {goal}", count());
 }
 
 /// A UUIDv7 that no other event has.
