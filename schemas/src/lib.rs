@@ -24,6 +24,7 @@ mod schema;
 pub mod signature;
 mod text;
 mod timestamp;
+pub mod tlog;
 mod value;
 
 pub use column::{COLUMNS, Column, ColumnType, FIRST_VIEW, View};

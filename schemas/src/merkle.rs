@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::digest::{Digest, digest_of_parts};
 
-fn node(left: &Digest, right: &Digest) -> Digest {
+pub(crate) fn node(left: &Digest, right: &Digest) -> Digest {
     digest_of_parts::<65>(&[&[1], &left.0, &right.0])
 }
 

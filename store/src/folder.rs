@@ -5,9 +5,11 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use schemas::Digest;
+
 use crate::error::Error;
 use crate::page::Page;
-use crate::store::Created;
+use crate::store::{Created, Replaced};
 
 /// Marks a file that is being written; no key has it.
 const STAGED: char = '#';
@@ -28,13 +30,7 @@ pub(crate) fn create(folder: &Path, key: &str, bytes: &[u8]) -> Result<Created, 
     let path = folder.join(key);
     let parent = path.parent().unwrap_or(folder);
     make_folders(folder, parent)?;
-    let mut staged = path.clone().into_os_string();
-    // Only digits: what the library, too, passes over in its listings.
-    let write = WRITES.fetch_add(1, Ordering::Relaxed);
-    staged.push(format!("{STAGED}{}{write:08}", std::process::id()));
-    let staged = PathBuf::from(staged);
-    let mut file = File::create(&staged).map_err(local("create", &staged))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(local("create", &staged))?;
+    let staged = stage(&path, bytes)?;
     let linked = fs::hard_link(&staged, &path);
     fs::remove_file(&staged).map_err(local("clear away", &staged))?;
     match linked {
@@ -45,6 +41,45 @@ pub(crate) fn create(folder: &Path, key: &str, bytes: &[u8]) -> Result<Created, 
         }
         Err(error) => Err(local("create", &path)(error)),
     }
+}
+
+/// Writes a file beside `path`, all of it durable but its name.
+fn stage(path: &Path, bytes: &[u8]) -> Result<PathBuf, Error> {
+    let mut staged = path.to_owned().into_os_string();
+    // Only digits: what the library, too, passes over in its listings.
+    let write = WRITES.fetch_add(1, Ordering::Relaxed);
+    staged.push(format!("{STAGED}{}{write:08}", std::process::id()));
+    let staged = PathBuf::from(staged);
+    let mut file = File::create(&staged).map_err(local("create", &staged))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(local("create", &staged))?;
+    Ok(staged)
+}
+
+/// Replaces a file whose bytes have this hash. Whoever replaces one in the same folder waits meanwhile; a crash leaves the old
+/// file or the new one.
+pub(crate) fn replace(
+    folder: &Path,
+    key: &str,
+    seen: Digest,
+    bytes: &[u8],
+) -> Result<Replaced, Error> {
+    let path = folder.join(key);
+    let parent = path.parent().unwrap_or(folder);
+    let replacing = || local("replace", &path);
+    let lock = File::open(parent).map_err(replacing())?;
+    lock.lock().map_err(replacing())?;
+    let now = match fs::read(&path) {
+        Ok(now) => now,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Replaced::Moved),
+        Err(error) => return Err(replacing()(error)),
+    };
+    if Digest::of(&now) != seen {
+        return Ok(Replaced::Moved);
+    }
+    let staged = stage(&path, bytes)?;
+    fs::rename(&staged, &path).map_err(replacing())?;
+    lock.sync_all().map_err(replacing())?;
+    Ok(Replaced::Done)
 }
 
 /// The first keys in `inside` that sort after `after`. Only names are read: nothing is asked of the files themselves.

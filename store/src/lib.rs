@@ -22,4 +22,4 @@ pub use page::Page;
 pub use probe::probe;
 pub use retention::{BadRetention, Retention};
 pub use s3::{Bucket, DefaultRetention, Head, S3, Version, VersionMarker, VersionPage};
-pub use store::{Created, Store};
+pub use store::{Created, Replaced, Seen, Store};
