@@ -8,6 +8,7 @@ mod exit;
 mod framing;
 mod hold;
 mod import;
+mod log_key;
 mod logging;
 mod metrics;
 mod output;

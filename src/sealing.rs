@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli;
 use crate::exit::{Exit, OrExit};
 use crate::framing;
+use crate::log_key;
 use crate::metrics;
 use crate::output::{notice, stdout};
 use crate::sections::Sections;
@@ -33,6 +34,8 @@ struct Deployment {
     address: String,
     /// `None` where nothing is locked.
     retention: Option<store::Retention>,
+    /// `None` where nothing is enrolled.
+    enrolling: Option<sealer::Enrolling>,
 }
 
 impl Deployment {
@@ -60,24 +63,50 @@ impl Deployment {
             let class = &sections.sealer.retention_class;
             retention.lock(class, now()).or_exit(Exit::Usage, "settings [retention]")?;
         }
-        Ok(Self { sections, source: sealer::Source::Kafka(kafka), store, address, retention })
+        let enrolling = enrolling(args, &sections)?;
+        let source = sealer::Source::Kafka(kafka);
+        Ok(Self { sections, source, store, address, retention, enrolling })
     }
+}
+
+/// The log's keys and settings.
+fn enrolling(
+    args: &cli::Sealing,
+    sections: &Sections,
+) -> anyhow::Result<Option<sealer::Enrolling>> {
+    if args.unsafe_no_log {
+        return Ok(None);
+    }
+    let paths = if args.log_key.is_empty() { &sections.log.keys } else { &args.log_key };
+    let signers = log_key::read_all(paths)?;
+    if signers.is_empty() {
+        let why = "there is no key for the log of segments, without which nobody sees that what was sealed last was \
+                   taken away; make one with `chancery key new NAME -o FILE` and give --log-key FILE, or say \
+                   --unsafe-no-log";
+        return Err(Exit::Usage.error(why));
+    }
+    Ok(Some(sealer::Enrolling { signers, config: sections.log.clone() }))
 }
 
 /// Seals until SIGTERM or ctrl-c.
 async fn serve(args: cli::Sealing) -> anyhow::Result<Exit> {
     let mut signals = signal::Stop::new()?;
-    let Deployment { sections, source, store, address, retention } = Deployment::open(&args)?;
+    let Deployment { sections, source, store, address, retention, enrolling } =
+        Deployment::open(&args)?;
     if retention.is_some() {
         probe(&address, &store).await?;
     } else {
         notice("nothing is locked: whoever may write to the store can change what is sealed");
     }
+    if enrolling.is_none() {
+        notice("nothing is enrolled: nobody will see that what was sealed last was taken away");
+    }
     let mut registry = Registry::default();
     let counted = sealer::Metrics::new(&mut registry);
     let stop = CancellationToken::new();
     metrics::serve(&sections.metrics, registry, stop.clone()).await?;
-    let sealing = sealer::run(source, store, sections.sealer, retention, counted, stop.clone());
+    let sections = sections.sealer;
+    let sealing = sealer::run(source, store, sections, retention, enrolling, counted, stop.clone());
     let mut sealing = tokio::spawn(sealing);
     let sealed = tokio::select! {
         () = signals.came() => {
@@ -107,10 +136,13 @@ async fn probe(address: &str, store: &store::Store) -> anyhow::Result<()> {
 
 /// Shows what a new epoch would say, and opens it.
 async fn resume(args: cli::Resume) -> anyhow::Result<Exit> {
-    let Deployment { sections, source, store, retention, .. } = Deployment::open(&args.sealing)?;
+    let Deployment { sections, source, store, retention, enrolling, .. } =
+        Deployment::open(&args.sealing)?;
     let (partition, class) = (Partition(args.partition), &sections.sealer.retention_class);
     let failed = format!("partition {partition} cannot be resumed");
-    let plan = sealer::Resumption::plan(source, store, partition, class, retention, now()).await;
+    let signers = enrolling.map(|enrolling| enrolling.signers);
+    let plan =
+        sealer::Resumption::plan(source, store, partition, class, retention, signers, now()).await;
     let Some(plan) = plan.or_exit(Exit::Infrastructure, failed.as_str())? else {
         let why = format!("partition {partition} has not stopped: there is nothing to resume");
         return Err(Exit::Usage.error(why));

@@ -15,6 +15,8 @@ use crate::settings::{BadSetting, Settings};
 pub(crate) struct Sections {
     pub(crate) ingest: ingest::Config,
     pub(crate) sealer: sealer::Config,
+    /// The log of segments.
+    pub(crate) log: sealer::LogConfig,
     /// Read by both services; the sealer takes only `framing` and `properties` of it.
     pub(crate) kafka: ingest::KafkaConfig,
     pub(crate) metrics: metrics::Config,

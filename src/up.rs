@@ -20,6 +20,7 @@ use tracing::error;
 
 use crate::cli::{SettingsArgs, Up};
 use crate::exit::{Exit, OrExit};
+use crate::log_key;
 use crate::metrics;
 use crate::output::notice;
 use crate::sections::Sections;
@@ -87,7 +88,11 @@ impl Deployment {
         let (stop, seal_left) = (CancellationToken::new(), CancellationToken::new());
         metrics::serve(&sections.metrics, registry, seal_left.clone()).await?;
         let serving = tokio::spawn(ingest::serve(listener, gateway, stop.clone()));
-        let sealing = sealer::run(source, store, sections.sealer, None, counted, seal_left.clone());
+        let enrolling =
+            sealer::Enrolling { signers: vec![log_key::of_folder(dir)?], config: sections.log };
+        let (sections, enrolling) = (sections.sealer, Some(enrolling));
+        let sealing =
+            sealer::run(source, store, sections, None, enrolling, counted, seal_left.clone());
         let sealing = tokio::spawn(sealing);
         let task = tokio::spawn(supervise(serving, sealing, stop.clone(), seal_left));
         Ok(Self { address, stop, task })

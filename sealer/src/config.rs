@@ -1,5 +1,8 @@
 //! Settings of the sealer.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 use crate::batch::Cut;
@@ -42,6 +45,41 @@ pub enum Assignment {
     Static,
     /// Those that the consumer group gives it, among all processes that seal the topic.
     Group,
+}
+
+/// Settings of the log of segments.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// Files of the log's keys, which have one name: the one in force, and during a change the next one. Default none:
+    /// `--log-key` names them, or the variable CHANCERY_LOG_KEY holds one.
+    pub keys: Vec<PathBuf>,
+    /// Milliseconds between commits, where there is something to enrol. Default 5,000.
+    pub interval_ms: u64,
+    /// Milliseconds between heartbeats, which show that silence is not loss. Default 3,600,000.
+    pub heartbeat_ms: u64,
+    /// File of a C2SP tlog-policy, whose witnesses are asked to cosign checkpoints. Default none.
+    pub policy: Option<PathBuf>,
+    /// Milliseconds between checkpoints that witnesses are asked to cosign. Default 60,000.
+    pub witness_interval_ms: u64,
+    /// Time-stamp authorities (RFC 3161): a name of `[a-z0-9-]` for each, and its URL. Default none.
+    pub authorities: BTreeMap<String, String>,
+    /// Milliseconds between time-stamps. Default 3,600,000.
+    pub timestamp_interval_ms: u64,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            keys: Vec::new(),
+            interval_ms: 5_000,
+            heartbeat_ms: 3_600_000,
+            policy: None,
+            witness_interval_ms: 60_000,
+            authorities: BTreeMap::new(),
+            timestamp_interval_ms: 3_600_000,
+        }
+    }
 }
 
 impl Default for Config {

@@ -64,6 +64,16 @@ pub enum Error {
         /// Why.
         stop: Stop,
     },
+    /// The log of segments is not what its writers write.
+    #[error(
+        "{key} in the log of segments: {why}; nothing more is enrolled until somebody has looked at it"
+    )]
+    Log {
+        /// The object.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The epoch that was being sealed has been ended: a newer one takes its place.
     #[error("partition {partition}: epoch {epoch} was ended")]
     Ended {
@@ -129,7 +139,9 @@ impl Error {
                 spool::Kind::Corrupt | spool::Kind::Refused => ErrorKind::Corrupt,
             },
             Self::Ended { .. } | Self::Rewound { .. } | Self::Task(_) => ErrorKind::Conflict,
-            Self::Config(_) | Self::Encode { .. } | Self::Stopped { .. } => ErrorKind::Corrupt,
+            Self::Config(_) | Self::Encode { .. } | Self::Log { .. } | Self::Stopped { .. } => {
+                ErrorKind::Corrupt
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use store::{Lock, Retention, Store};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::enroller::Enroller;
 use crate::error::{Error, ErrorKind};
 use crate::metrics::Metrics;
 use crate::origin::Origin;
@@ -27,6 +28,8 @@ pub(crate) struct Lane {
     pub(crate) retry_wait_max_ms: u64,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: CancellationToken,
+    /// Who enrols what is sealed; `None` where nothing is enrolled.
+    pub(crate) enroller: Option<Enroller>,
 }
 
 /// How long what is sealed is kept.

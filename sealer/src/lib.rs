@@ -1,8 +1,8 @@
 //! Topic records in; hashed, chained Parquet segments out.
 //!
-//! Core: `batch`, `rows`, `columns`, `layout`, `encode`, `decode`, `check`, `claims`, `chain`, `origin`, `stop`, `watch`. The protocol, whose
-//! only effects are calls of a store and a source: `find`, `epoch`, `adopt`, `head`, `seal`, `resume`. Shell: `source`, `kafka`, `consume`,
-//! `group`, `topic`, `ffi`, `compute`, `clock`, `worker`, `partition`, `run`.
+//! Core: `batch`, `rows`, `columns`, `layout`, `encode`, `decode`, `check`, `claims`, `chain`, `log`, `origin`, `stop`, `watch`. The protocol, whose
+//! only effects are calls of a store and a source: `find`, `epoch`, `adopt`, `head`, `seal`, `resume`, and of the log of segments `tail`, `links`, `enrol`. Shell: `source`, `kafka`, `consume`,
+//! `group`, `topic`, `ffi`, `compute`, `clock`, `worker`, `partition`, `enroller`, `run`.
 //! It decides nothing about what an event means, and never reads more of the store than it needs to go on: auditing is
 //! `replay`'s.
 
@@ -18,6 +18,8 @@ mod config;
 mod consume;
 mod decode;
 mod encode;
+mod enrol;
+mod enroller;
 mod epoch;
 mod error;
 mod ffi;
@@ -27,6 +29,8 @@ mod head;
 mod kafka;
 mod lane;
 mod layout;
+mod links;
+mod log;
 #[cfg(test)]
 mod memory;
 mod message;
@@ -43,6 +47,7 @@ mod seal;
 mod simulator;
 mod source;
 mod stop;
+mod tail;
 mod topic;
 mod watch;
 mod worker;
@@ -51,7 +56,7 @@ pub use batch::{Batch, Cut, Rewound};
 pub use chain::Head;
 pub use check::check;
 pub use claims::{Claims, Found};
-pub use config::{Assignment, Config};
+pub use config::{Assignment, Config, LogConfig};
 pub use decode::{Footer, NotASegment, Stored, visit};
 pub use encode::{Encoded, Terms, encode};
 pub use error::{Error, ErrorKind};
@@ -62,7 +67,7 @@ pub use message::Message;
 pub use metrics::Metrics;
 pub use origin::Origin;
 pub use resume::{Resumed, Resumption};
-pub use run::run;
+pub use run::{Enrolling, run};
 pub use source::Source;
 pub use stop::Stop;
 pub use topic::{TopicState, describe};

@@ -8,8 +8,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
-use schemas::{Offset, Partition};
+use schemas::{Offset, Partition, Seconds};
 
+use crate::log::Log;
 use crate::origin::Origin;
 use crate::seal::Sealed;
 
@@ -32,6 +33,7 @@ pub struct Metrics {
     lag: Family<Labels, Gauge<i64>>,
     open_bytes: Family<Labels, Gauge<i64>>,
     oldest_age: Family<Labels, Gauge<f64, AtomicU64>>,
+    pub(crate) log: LogMetrics,
 }
 
 impl Metrics {
@@ -73,6 +75,7 @@ impl Metrics {
         let oldest = "Age of the oldest message that is not sealed, by its own timestamp where it was read, else since the log was seen to be ahead";
         let age = metrics.oldest_age.clone();
         sealer.register_with_unit("oldest_unsealed_age", oldest, Unit::Seconds, age);
+        metrics.log.register(sealer);
         metrics
     }
 
@@ -132,6 +135,51 @@ impl Metrics {
             gauge.remove(&labels);
         }
         self.oldest_age.remove(&labels);
+    }
+}
+
+/// What is counted of the log of segments; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LogMetrics {
+    entries: Gauge<i64>,
+    pending: Gauge<i64>,
+    stopped: Gauge<i64>,
+    enrolled_at: Gauge<i64>,
+}
+
+impl LogMetrics {
+    fn register(&self, sealer: &mut Registry) {
+        let gauges = [
+            (
+                "log_entries",
+                "Entries of the log of segments, as far as it was followed",
+                &self.entries,
+            ),
+            (
+                "log_pending_partitions",
+                "Partitions of which something is sealed and not enrolled",
+                &self.pending,
+            ),
+            ("log_stopped", "1 where the log of segments is not what it must be", &self.stopped),
+            (
+                "log_looked_at_seconds",
+                "When all that was sealed was last seen to be enrolled, or was enrolled",
+                &self.enrolled_at,
+            ),
+        ];
+        for (name, help, gauge) in gauges {
+            sealer.register(name, help, gauge.clone());
+        }
+    }
+
+    pub(crate) fn enrolled(&self, log: &Log, pending: usize, now: Seconds) {
+        self.entries.set(i64::try_from(log.size()).unwrap_or(i64::MAX));
+        self.pending.set(i64::try_from(pending).unwrap_or(i64::MAX));
+        self.enrolled_at.set(now.0);
+    }
+
+    pub(crate) fn stopped(&self, stopped: bool) {
+        self.stopped.set(stopped.into());
     }
 }
 

@@ -75,6 +75,9 @@ async fn once(lane: &mut Lane, terms: &Terms) -> Result<(), Error> {
         head = head::load(lane, clock::now()) => head?,
         () = terms.revoked.cancelled() => return Ok(()),
     };
+    if let Some(enroller) = &lane.enroller {
+        enroller.confirm(&head).await?;
+    }
     lane.metrics.stopped(&lane.origin, false);
     let worker = Worker::new(lane.clone(), head, terms.cut, terms.stall_max_ms);
     worker.work(&terms.revoked, terms.topic.clone()).await

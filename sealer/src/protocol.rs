@@ -74,6 +74,7 @@ impl Stage {
             retry_wait_max_ms: 1,
             metrics: Metrics::default(),
             shutdown: CancellationToken::new(),
+            enroller: None,
         }
     }
 
@@ -108,7 +109,7 @@ impl Stage {
 
     async fn plan(&self) -> Option<Resumption> {
         let source = Source::Memory(self.log.clone());
-        let plan = Resumption::plan(source, self.store(), P0, "standard", None, NOW).await;
+        let plan = Resumption::plan(source, self.store(), P0, "standard", None, None, NOW).await;
         plan.unwrap()
     }
 

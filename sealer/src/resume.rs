@@ -7,6 +7,7 @@ use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
+use schemas::tlog::LogSigner;
 use schemas::{
     Digest, EnrolledRecord, Epoch, EpochOpening, ObjectKey, Offset, Partition, Seconds,
     TerminalObject,
@@ -16,10 +17,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::adopt::{self, Difference, Found};
 use crate::chain::Head;
+use crate::enrol::Desk;
 use crate::epoch::{self, TEXT_BYTES_MAX};
 use crate::error::Error;
 use crate::head::{Walk, put_record};
 use crate::lane::{Keeping, Lane};
+use crate::links::Confirmed;
 use crate::metrics::Metrics;
 use crate::source::{Extent, Source};
 use crate::stop::Stop;
@@ -59,6 +62,7 @@ impl Resumption {
         partition: Partition,
         class: &str,
         retention: Option<Retention>,
+        signers: Option<Vec<LogSigner>>,
         now: Seconds,
     ) -> Result<Option<Self>, Error> {
         let origins = source.origins().await?;
@@ -73,8 +77,9 @@ impl Resumption {
             retry_wait_max_ms: 1000,
             metrics: Metrics::default(),
             shutdown: CancellationToken::new(),
+            enroller: None,
         };
-        lane.plan(now).await
+        lane.plan(signers, now).await
     }
 
     /// Ends the old epoch and opens the new one.
@@ -118,6 +123,8 @@ struct Seen {
     parted: Option<(Offset, Stop)>,
     /// What takes the next key.
     blocked: Option<Stop>,
+    /// What the log has enrolled and the store lacks.
+    dropped: Option<Stop>,
 }
 
 impl Seen {
@@ -127,7 +134,10 @@ impl Seen {
         let truncated = || self.parted.as_ref().map(|(_, stop)| stop.clone());
         let (next, start) = (self.head.next, self.extent.start);
         let overtaken = || (start > next).then_some(Stop::Overtaken { next, start });
-        let rest = || self.other_topic.clone().or_else(|| self.blocked.clone());
+        let rest = || {
+            let store = self.dropped.as_ref().or(self.blocked.as_ref());
+            self.other_topic.as_ref().or(store).cloned()
+        };
         recreated().or_else(truncated).or_else(overtaken).or_else(rest)
     }
 
@@ -149,7 +159,11 @@ impl Seen {
 }
 
 impl Lane {
-    async fn plan(self, now: Seconds) -> Result<Option<Resumption>, Error> {
+    async fn plan(
+        self,
+        signers: Option<Vec<LogSigner>>,
+        now: Seconds,
+    ) -> Result<Option<Resumption>, Error> {
         let origin = &self.origin;
         if self.source.is_compacted().await? {
             return Err(origin.stopped(Stop::Compacted));
@@ -159,7 +173,10 @@ impl Lane {
             let why = "it has no chain yet: a sealer opens its first epoch once its siblings agree with the topic";
             return Err(Error::Config(format!("partition {}: {why}", origin.partition)));
         };
-        let (seen, last) = self.look(&opening).await?;
+        let (mut seen, last) = self.look(&opening).await?;
+        if let Some(signers) = signers {
+            seen.dropped = self.dropped(signers, &seen.head).await?;
+        }
         // All of it was seen of one topic.
         let still = self.source.still(origin).await;
         still.map_err(|error| Error::Unsettled { what: format!("looked in vain: {error}") })?;
@@ -214,7 +231,23 @@ impl Lane {
             Some(Found::Junk(why)) => Some(Stop::Object { key, why }),
             Some(Found::Segment(_)) | None => None,
         };
-        Ok((Seen { head, extent, other_topic, parted, blocked }, trail.last))
+        Ok((Seen { head, extent, other_topic, parted, blocked, dropped: None }, trail.last))
+    }
+
+    /// Whether the log of segments has enrolled more of the chain than there is. Writes nothing.
+    async fn dropped(&self, signers: Vec<LogSigner>, head: &Head) -> Result<Option<Stop>, Error> {
+        let (store, topic) = (self.store.clone(), self.origin.topic.clone());
+        let desk = Desk { store, topic, keeping: self.keeping.clone(), signers };
+        let mut log = desk.load(self.origin.partitions).await?;
+        desk.catch_up(&mut log).await?;
+        match desk.confirm(&log, head).await {
+            Ok(Confirmed::Whole) => Ok(None),
+            Ok(Confirmed::Dropped(enrolled)) => {
+                Ok(Some(Stop::Dropped { enrolled: enrolled.next, next: head.next }))
+            }
+            Err(Error::Stopped { stop, .. }) => Ok(Some(stop)),
+            Err(error) => Err(error),
+        }
     }
 
     async fn abandoned(&self, key: &str) -> Result<Vec<(String, Option<String>, Digest)>, Error> {
@@ -272,6 +305,7 @@ fn reason(stop: &Stop) -> &'static str {
         Stop::Partitions { .. }
         | Stop::Framing { .. }
         | Stop::Object { .. }
+        | Stop::Dropped { .. }
         | Stop::Ended { .. }
         | Stop::Compacted => "operator",
     }

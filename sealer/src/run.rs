@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use schemas::Partition;
+use schemas::tlog::LogSigner;
 use store::{Retention, Store};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -11,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::clock;
-use crate::config::{Assignment, Config};
+use crate::config::{Assignment, Config, LogConfig};
+use crate::enrol::Desk;
+use crate::enroller::{Enroller, Enrolment};
 use crate::error::Error;
 use crate::group::Assigned;
 use crate::lane::{Keeping, Lane};
@@ -21,8 +24,18 @@ use crate::partition::{Terms, keep};
 use crate::source::Source;
 use crate::worker::LOOK_MS;
 
+/// Who enrols what is sealed in the log of segments, and how.
+#[derive(Clone, Debug)]
+pub struct Enrolling {
+    /// The log's keys, of one name.
+    pub signers: Vec<LogSigner>,
+    /// Its settings.
+    pub config: LogConfig,
+}
+
 /// Seals the partitions of `source` that `config` assigns into `store` until `shutdown`, then seals what is left and
-/// returns. Nothing is locked where `retention` is `None`.
+/// returns. Nothing is locked where `retention` is `None`, and
+/// nothing enrolled where `enrolling` is.
 ///
 /// A partition that cannot go on stops alone; the others go on, and so does it once an operator has opened a new epoch.
 ///
@@ -33,6 +46,7 @@ pub async fn run(
     store: Store,
     config: Config,
     retention: Option<Retention>,
+    enrolling: Option<Enrolling>,
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
@@ -40,6 +54,14 @@ pub async fn run(
     // Said at once, not when the first segment is sealed.
     keeping.record_lock(clock::now())?;
     let origins = source.origins().await?;
+    let (finish, mut enroller, mut enrolment) = (CancellationToken::new(), None, None);
+    if let (Some(Enrolling { signers, config }), Some(origin)) = (enrolling, origins.first()) {
+        let (store, topic, keeping) = (store.clone(), origin.topic.clone(), keeping.clone());
+        let desk = Desk { store, topic, keeping, signers };
+        let (told, task) = Enrolment::new(desk, source.clone(), config, metrics.log.clone());
+        enroller = Some(told);
+        enrolment = Some(tokio::spawn(task.run(finish.clone())));
+    }
     let (described, topic) = watch::channel(origins);
     let (assigned, serving) = assignment(&source, &config, &topic, &shutdown)?;
     let watching = tokio::spawn(describe(source.clone(), described, shutdown.clone()));
@@ -51,12 +73,14 @@ pub async fn run(
         metrics,
         topic,
         shutdown: shutdown.clone(),
+        enroller,
         running: BTreeMap::new(),
         tasks: JoinSet::new(),
     };
     let ended = partitions.follow(assigned).await;
     shutdown.cancel();
-    for task in serving.into_iter().chain([watching]) {
+    finish.cancel();
+    for task in serving.into_iter().chain([watching]).chain(enrolment) {
         task.await.map_err(Error::Task)?;
     }
     ended
@@ -128,6 +152,7 @@ struct Partitions {
     metrics: Metrics,
     topic: watch::Receiver<Vec<Origin>>,
     shutdown: CancellationToken,
+    enroller: Option<Enroller>,
     /// Each with what takes it away.
     running: BTreeMap<Partition, CancellationToken>,
     tasks: JoinSet<(Partition, Result<(), Error>)>,
@@ -197,6 +222,7 @@ impl Partitions {
             retry_wait_max_ms: self.config.retry_wait_max_ms,
             metrics: self.metrics.clone(),
             shutdown: self.shutdown.clone(),
+            enroller: self.enroller.clone(),
         };
         let terms = Terms {
             cut: self.config.cut(partitions),

@@ -72,6 +72,16 @@ pub enum Stop {
         /// What is wrong with it.
         why: String,
     },
+    /// The log of segments has enrolled more of the chain than the store holds.
+    #[error(
+        "the log of segments says that everything before {enrolled} is sealed, and the chain in the store ends at {next}: what was sealed was taken away"
+    )]
+    Dropped {
+        /// First offset that the log says is not sealed.
+        enrolled: Offset,
+        /// First offset that no segment in the store covers.
+        next: Offset,
+    },
     /// The epoch was ended, and its successor never opened.
     #[error("epoch {epoch} was ended by {key}, and no newer one was opened")]
     Ended {

@@ -171,6 +171,9 @@ impl Worker {
             self.open.adopt(self.next);
         }
         self.under_way_since_ms = None;
+        if let Some(enroller) = &self.lane.enroller {
+            enroller.sealed(&sealed.head);
+        }
         self.head = Some(sealed.head);
     }
 

@@ -36,7 +36,7 @@ impl Machine {
         let source = Source::Spool(self.spool.clone(), Topic::new("events").unwrap());
         let stop = CancellationToken::new();
         stop.cancel();
-        sealer::run(source, self.store(), config, None, Metrics::default(), stop).await
+        sealer::run(source, self.store(), config, None, None, Metrics::default(), stop).await
     }
 
     fn append(&self, messages: Vec<(Option<Vec<u8>>, Vec<u8>)>) {
@@ -158,7 +158,9 @@ async fn anothers_segment_with_the_same_messages_is_adopted() {
     let source = Source::Spool(second.spool.clone(), Topic::new("events").unwrap());
     let stop = CancellationToken::new();
     stop.cancel();
-    sealer::run(source, first.store(), config(7), None, Metrics::default(), stop).await.unwrap();
+    sealer::run(source, first.store(), config(7), None, None, Metrics::default(), stop)
+        .await
+        .unwrap();
     assert_eq!(first.segments().await.len(), 2);
 }
 
@@ -187,6 +189,7 @@ async fn an_invented_segment_at_the_next_key_is_not_adopted() {
         source,
         machine.store(),
         config.clone(),
+        None,
         None,
         Metrics::default(),
         stop,
@@ -222,9 +225,10 @@ async fn a_log_that_begins_after_the_chain_ends_is_a_loss_and_said_so() {
     let source = Source::Spool(other.spool.clone(), Topic::new("events").unwrap());
     let stop = CancellationToken::new();
     stop.cancel();
-    let lost = sealer::run(source, machine.store(), config(1000), None, Metrics::default(), stop)
-        .await
-        .unwrap_err();
+    let lost =
+        sealer::run(source, machine.store(), config(1000), None, None, Metrics::default(), stop)
+            .await
+            .unwrap_err();
     assert!(matches!(lost, Error::Stopped { stop: Stop::Overtaken { .. }, .. }), "{lost}");
 }
 

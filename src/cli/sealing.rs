@@ -1,5 +1,7 @@
 //! The command lines of the sealer: the service, and what an operator does about a partition that has stopped.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::SettingsArgs;
@@ -28,6 +30,13 @@ pub(crate) struct Sealing {
     /// Seals without object lock, or into a store that is not fit for it: whoever may write there can change what is sealed
     #[arg(long)]
     pub(crate) unsafe_no_lock: bool,
+    /// A file of the log's key, as `chancery key new` makes it; may be repeated while the key is changed. Without it the
+    /// settings log.keys name them, or the variable CHANCERY_LOG_KEY holds one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log_key: Vec<PathBuf>,
+    /// Seals without a log of segments: nobody will see that what was sealed last was taken away
+    #[arg(long)]
+    pub(crate) unsafe_no_log: bool,
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }

@@ -100,7 +100,7 @@ async fn a_compacted_topic_is_neither_sealed_nor_resumed() {
     stage.log.with(|state| state.compacted = true);
     assert_eq!(stage.stop().await, Stop::Compacted);
     let source = Source::Memory(stage.log.clone());
-    assert!(Resumption::plan(source, stage.store(), P0, "x", None, NOW).await.is_err());
+    assert!(Resumption::plan(source, stage.store(), P0, "x", None, None, NOW).await.is_err());
 }
 
 #[tokio::test]

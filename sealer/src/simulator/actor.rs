@@ -60,6 +60,7 @@ impl Setting {
             retry_wait_max_ms: 1,
             metrics: Metrics::default(),
             shutdown: CancellationToken::new(),
+            enroller: None,
         }
     }
 }
@@ -133,7 +134,8 @@ pub(super) async fn operator(setting: Setting, who: usize) -> Result<(), Error> 
     loop {
         let source = Source::Memory(setting.log.clone());
         let plan =
-            Resumption::plan(source, setting.store(who), P0, "standard", None, now(who)).await?;
+            Resumption::plan(source, setting.store(who), P0, "standard", None, None, now(who))
+                .await?;
         let Some(plan) = plan else { return Ok(()) };
         if !matches!(plan.write().await?, Resumed::Moved(_)) {
             return Ok(());

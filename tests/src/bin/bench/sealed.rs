@@ -125,7 +125,7 @@ pub(crate) fn child(dir: &Path) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let stop = CancellationToken::new();
     stop.cancel();
-    let run = sealer::run(source, store, Config::default(), None, Metrics::default(), stop);
+    let run = sealer::run(source, store, Config::default(), None, None, Metrics::default(), stop);
     let (ran, spent) = timed(Of::Process, || runtime.block_on(run))?;
     ran?;
     let (wall, cpu) = (spent.wall.as_nanos(), spent.cpu.as_nanos());

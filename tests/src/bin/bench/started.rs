@@ -83,7 +83,7 @@ async fn seal(brokers: &str, topic: &str, store: &str, until: &[u64]) -> anyhow:
     let metrics = Metrics::new(&mut registry);
     let stop = CancellationToken::new();
     let mut run =
-        std::pin::pin!(sealer::run(source, store, config, Some(retention()?), metrics, stop));
+        std::pin::pin!(sealer::run(source, store, config, Some(retention()?), None, metrics, stop));
     let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
