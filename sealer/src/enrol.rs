@@ -145,7 +145,7 @@ impl Desk {
     }
 
     /// Moves `log/checkpoint` to this size, unless it is there or further.
-    async fn advance(&self, size: u64, note: Bytes) -> Result<(), Error> {
+    pub(crate) async fn advance(&self, size: u64, note: Bytes) -> Result<(), Error> {
         let key = LogKey::Checkpoint.to_string();
         for _ in 0..MOVES_MAX {
             let seen = self.store.see(&key, CHECKPOINT_BYTES_MAX).await?;

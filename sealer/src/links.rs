@@ -21,11 +21,29 @@ impl Desk {
         let partition = head.chain.partition;
         let Some(enrolled) = log.enrolled(partition) else { return Ok(Confirmed::Whole) };
         if (head.chain.epoch, head.next) < (enrolled.epoch, enrolled.next) {
-            return Ok(Confirmed::Dropped(enrolled));
+            return self.behind(head, enrolled).await;
         }
         // The first link behind what is enrolled must continue it; each further one is looked at when it is enrolled.
         self.link_after(Some(enrolled), head).await?;
         Ok(Confirmed::Whole)
+    }
+
+    /// Whether what lies between a head and what is enrolled was taken away, or only not listed yet: reads do not lag.
+    async fn behind(&self, head: &Head, enrolled: Enrolled) -> Result<Confirmed, Error> {
+        let chain = &head.chain;
+        if chain.epoch < enrolled.epoch {
+            return match self.opening(head, enrolled.epoch).await? {
+                Some(_) => Err(Error::Unsettled { what: "a newer epoch is not listed".to_owned() }),
+                None => Ok(Confirmed::Dropped(enrolled)),
+            };
+        }
+        let mut at = Enrolled { epoch: chain.epoch, next: head.next, leaf: head.prev };
+        while at.next < enrolled.next {
+            let record = self.record(head, at).await?.filter(|one| one.segment.prev == at.leaf);
+            let Some(record) = record else { return Ok(Confirmed::Dropped(enrolled)) };
+            at = Enrolled { next: record.segment.next, leaf: record.leaf_hash(), ..at };
+        }
+        if at == enrolled { Ok(Confirmed::Whole) } else { Err(self.forked(head, &at)) }
     }
 
     /// The link after `at` on the way to `head`; `None` once that is reached.
@@ -42,18 +60,19 @@ impl Desk {
             let same = at.epoch != last || at.next != head.next || at.leaf == head.prev;
             return if same { Ok(None) } else { Err(self.forked(head, &at)) };
         }
-        if at.epoch < last {
-            let opening = self.opening(head, Epoch(at.epoch.0 + 1)).await?;
-            let opening = opening.ok_or_else(|| self.forked(head, &at))?;
+        let opening = match at.epoch < last {
+            true => self.opening(head, Epoch(at.epoch.0 + 1)).await?,
+            false => None,
+        };
+        if let Some(opening) = opening.as_ref().filter(|opening| opening.prev == Some(at.leaf)) {
+            return Ok(Some(Entry::Opening(opening.clone())));
+        }
+        let record = self.record(head, at).await?.filter(|one| one.segment.prev == at.leaf);
+        let Some(record) = record else {
             // An opening may leave enrolled links behind: its offsets then begin before their end.
-            if opening.prev == Some(at.leaf) || opening.start < at.next {
-                return Ok(Some(Entry::Opening(opening)));
-            }
-        }
-        let record = self.record(head, at).await?.ok_or_else(|| self.forked(head, &at))?;
-        if record.segment.prev != at.leaf {
-            return Err(self.forked(head, &at));
-        }
+            let back = opening.filter(|opening| opening.start < at.next);
+            return back.map(Entry::Opening).map(Some).ok_or_else(|| self.forked(head, &at));
+        };
         let entry = Entry::Record(Box::new(record));
         if !Commit::fits(&entry) {
             return Err(wrong(&self.key(head, at), "its record is too large for the log"));

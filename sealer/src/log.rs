@@ -101,10 +101,6 @@ impl Log {
         self.edge.size()
     }
 
-    pub(crate) fn root(&self) -> Digest {
-        self.edge.root()
-    }
-
     pub(crate) fn topic(&self) -> &Topic {
         &self.topic
     }

@@ -8,6 +8,7 @@
 mod actor;
 mod audit;
 mod dice;
+mod enrolled;
 mod faulty;
 pub(crate) mod memo;
 mod world;

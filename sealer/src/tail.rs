@@ -2,6 +2,7 @@
 //!
 //! How much is read does not grow with the log: the tree's edge, and entries back to the last heartbeat.
 
+use bytes::Bytes;
 use schemas::tlog::{
     BUNDLE_BYTES_MAX, COMMIT_BYTES_MAX, Commit, Edge, Entry, LogKey, NOTE_BYTES_MAX,
     SignedCheckpoint, TILE_WIDTH, Tile, split_bundle,
@@ -104,19 +105,25 @@ impl Desk {
 
     /// Takes in the commits of others, and publishes what they left unpublished.
     pub(crate) async fn follow(&self, log: &mut Log) -> Result<(), Error> {
+        let mut newest = None;
         while let Some(commit) = self.commit_at(log.size()).await? {
             let appended = self.append(log, &commit)?;
-            if !self.is_published(&appended).await? {
+            newest = self.published(&appended).await?;
+            if newest.is_none() {
                 self.publish(appended).await?;
             }
         }
-        Ok(())
+        // Whoever published it may have ended before it moved the newest checkpoint.
+        match newest {
+            Some(note) => self.advance(log.size(), note).await,
+            None => Ok(()),
+        }
     }
 
     pub(crate) async fn commit_at(&self, start: u64) -> Result<Option<Commit>, Error> {
         let key = LogKey::Commit(start).to_string();
         let bytes = self.store.get(&key, COMMIT_BYTES_MAX).await?;
-        let parse = |bytes: bytes::Bytes| Commit::parse(&bytes);
+        let parse = |bytes: Bytes| Commit::parse(&bytes);
         bytes.map(parse).transpose().map_err(|error| wrong(&key, &error.to_string()))
     }
 
@@ -125,11 +132,11 @@ impl Desk {
         log.append(commit).map_err(|why| wrong(&key, why))
     }
 
-    /// Whether the checkpoint is there; it is written after all else.
-    async fn is_published(&self, appended: &Appended) -> Result<bool, Error> {
+    /// The checkpoint of a commit, where it is there: it is written after all else.
+    async fn published(&self, appended: &Appended) -> Result<Option<Bytes>, Error> {
         let key = LogKey::CheckpointAt(appended.checkpoint.size).to_string();
         let Some(bytes) = self.store.get(&key, CHECKPOINT_BYTES_MAX).await? else {
-            return Ok(false);
+            return Ok(None);
         };
         let signed = SignedCheckpoint::parse(&bytes).map_err(|error| wrong(&key, error.0))?;
         if signed.checkpoint != appended.checkpoint {
@@ -138,7 +145,7 @@ impl Desk {
         for by in &appended.keys {
             signed.check(by).map_err(|error| wrong(&key, error.0))?;
         }
-        Ok(true)
+        Ok(Some(bytes))
     }
 }
 

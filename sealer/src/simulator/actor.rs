@@ -2,6 +2,7 @@
 //! test, and without tasks, threads, clocks and true chance.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,14 +16,19 @@ use tokio_util::sync::CancellationToken;
 use crate::batch::Batch;
 use crate::chain::Head;
 use crate::clock;
+use crate::config::LogConfig;
+use crate::enrol::Desk;
+use crate::enroller::heartbeats;
 use crate::error::{Error, ErrorKind};
 use crate::head::load;
 use crate::lane::{Keeping, Lane};
+use crate::links::Confirmed;
 use crate::memory::Log;
 use crate::metrics::Metrics;
 use crate::resume::{Resumed, Resumption};
 use crate::seal::seal;
 use crate::simulator::dice::Dice;
+use crate::simulator::enrolled::signer;
 use crate::simulator::faulty::{Faulty, Gates};
 use crate::source::Source;
 use crate::stop::Stop;
@@ -88,9 +94,16 @@ async fn once(setting: &Setting, lane: Lane, who: usize, dice: &mut Dice) -> Res
     } else {
         setting.believed.borrow_mut().push(head.clone());
     }
+    let mut desk = Enrolling::new(setting, who);
+    if !setting.commits_first {
+        desk.confirm(&head).await?;
+    }
     let mut ahead = Batch::new(head.next);
     loop {
         setting.gates.turn(who).await;
+        if dice.percent(40) && !setting.commits_first {
+            desk.enrol(&head).await?;
+        }
         let batch = match ahead.is_empty() {
             true => fetch(setting, &lane, head.next, dice)?,
             false => std::mem::replace(&mut ahead, Batch::new(head.next)),
@@ -112,6 +125,47 @@ async fn once(setting: &Setting, lane: Lane, who: usize, dice: &mut Dice) -> Res
         if head.next > ahead.start() {
             ahead.adopt(head.next);
         }
+    }
+}
+
+/// What the task that enrols does, here between the steps of its sealer.
+struct Enrolling {
+    desk: Desk,
+    now: Seconds,
+    log: Option<crate::log::Log>,
+}
+
+impl Enrolling {
+    fn new(setting: &Setting, who: usize) -> Self {
+        let lane = setting.lane(who);
+        let (topic, signers) = (lane.origin.topic, vec![signer()]);
+        let desk = Desk { store: lane.store, topic, keeping: lane.keeping, signers };
+        Self { desk, now: now(who), log: None }
+    }
+
+    async fn confirm(&mut self, head: &Head) -> Result<(), Error> {
+        let mut log = self.desk.load(1).await?;
+        self.desk.follow(&mut log).await?;
+        let confirmed = self.desk.confirm(&log, head).await?;
+        assert_eq!(confirmed, Confirmed::Whole, "what is enrolled was taken away by nobody");
+        self.log = Some(log);
+        Ok(())
+    }
+
+    async fn enrol(&mut self, head: &Head) -> Result<(), Error> {
+        let mut log = match self.log.take() {
+            Some(log) => log,
+            None => self.desk.load(1).await?,
+        };
+        let (config, ends) = (LogConfig::default(), BTreeMap::new());
+        let beats = |log: &crate::log::Log| heartbeats(log, 1, self.now, &config, &ends);
+        match self.desk.enrol(&mut log, std::slice::from_ref(head), self.now, beats).await {
+            Ok(_) => self.log = Some(log),
+            Err(error @ Error::Log { .. }) => return Err(error),
+            // The next time it is looked for anew.
+            Err(_) => {}
+        }
+        Ok(())
     }
 }
 

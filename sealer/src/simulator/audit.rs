@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use bytes::Bytes;
+use schemas::tlog::Entry;
 use schemas::{
     Digest, EnrolledRecord, EpochOpening, ObjectKey, Offset, Partition, Place, TerminalObject,
 };
@@ -17,6 +18,7 @@ use crate::check::check;
 use crate::decode;
 use crate::memory::Log;
 use crate::message::Message;
+use crate::simulator::enrolled::Enrolled;
 use crate::simulator::memo::Memo;
 
 /// What the audit finds wrong.
@@ -56,6 +58,7 @@ pub(super) struct Audit {
     records: BTreeMap<String, Rc<Segment>>,
     junk: BTreeMap<String, Digest>,
     pub(super) seen: usize,
+    pub(super) enrolled: Enrolled,
 }
 
 macro_rules! ensure {
@@ -70,6 +73,17 @@ impl Audit {
     /// Takes in an object that has just been created.
     pub(super) fn created(&mut self, key: &str, bytes: &Bytes, log: &Log) -> Result<(), Violation> {
         self.seen += 1;
+        if key.starts_with("log/") {
+            let (epochs, records) = (&self.epochs, &self.records);
+            let linked = |entry: &Entry| match entry {
+                Entry::Opening(opening) => epochs.iter().any(|epoch| epoch.opening == **opening),
+                Entry::Record(record) => {
+                    records.get(&record.key).is_some_and(|segment| segment.record == **record)
+                }
+                Entry::Heartbeat(_) | Entry::KeyChange(_) => true,
+            };
+            return self.enrolled.created(key, bytes, linked);
+        }
         let planted = self.planted.contains(key);
         match ObjectKey::parse(key) {
             _ if planted => self.planted(key, bytes),

@@ -20,7 +20,7 @@ use object_store::{
 /// What waits at a gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    Put(String, Bytes),
+    Put(String, Bytes, PutMode),
     Get(String),
     List(String),
     /// Nothing of the store: whoever asks only waits for its turn.
@@ -66,7 +66,7 @@ struct State {
     count: u64,
     waiting: BTreeMap<u64, Waiting>,
     /// PUTs whose senders gave up or died, and that have not arrived.
-    late: Vec<(String, Bytes)>,
+    late: Vec<(String, Bytes, PutMode)>,
     /// Everything that was ever created, in order.
     created: Vec<(String, Bytes)>,
 }
@@ -106,9 +106,9 @@ impl Gates {
 
     /// A late PUT arrives, or never will.
     pub(super) fn settle(&self, index: usize, arrives: bool) -> String {
-        let (key, bytes) = self.with(|state| state.late.swap_remove(index));
+        let (key, bytes, mode) = self.with(|state| state.late.swap_remove(index));
         if arrives {
-            let _answered_to_nobody = self.create(&key, bytes);
+            let _answered_to_nobody = self.put(&key, bytes, mode);
         }
         key
     }
@@ -120,10 +120,14 @@ impl Gates {
 
     /// Creates an object, unless its key is taken.
     pub(super) fn create(&self, key: &str, bytes: Bytes) -> Result<PutResult> {
+        self.put(key, bytes, PutMode::Create)
+    }
+
+    fn put(&self, key: &str, bytes: Bytes, mode: PutMode) -> Result<PutResult> {
         self.with(|state| {
             let mode = match state.broken {
                 Broken::Overwrites => PutMode::Overwrite,
-                _ => PutMode::Create,
+                _ => mode,
             };
             let payload = PutPayload::from(bytes.clone());
             let path = Path::from(key);
@@ -172,10 +176,10 @@ impl Future for Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.gates.with(|state| {
-            if let Some(Waiting { asked: Asked::Put(key, bytes), fate: None, .. }) =
+            if let Some(Waiting { asked: Asked::Put(key, bytes, mode), fate: None, .. }) =
                 state.waiting.remove(&self.id)
             {
-                state.late.push((key, bytes));
+                state.late.push((key, bytes, mode));
             }
         });
     }
@@ -199,13 +203,14 @@ fn failed() -> Error {
 }
 
 impl Faulty {
-    async fn put(&self, key: String, bytes: Bytes) -> Result<PutResult> {
-        match self.gates.ask(self.who, Asked::Put(key.clone(), bytes.clone())).await {
-            Fate::Done | Fate::Stale(_) => self.gates.create(&key, bytes),
+    async fn put(&self, key: String, bytes: Bytes, mode: PutMode) -> Result<PutResult> {
+        let asked = Asked::Put(key.clone(), bytes.clone(), mode.clone());
+        match self.gates.ask(self.who, asked).await {
+            Fate::Done | Fate::Stale(_) => self.gates.put(&key, bytes, mode),
             Fate::Lost => Err(failed()),
-            Fate::Unsaid => self.gates.create(&key, bytes).and(Err(failed())),
+            Fate::Unsaid => self.gates.put(&key, bytes, mode).and(Err(failed())),
             Fate::Late => {
-                self.gates.with(|state| state.late.push((key, bytes)));
+                self.gates.with(|state| state.late.push((key, bytes, mode)));
                 Err(failed())
             }
             Fate::Conflict => Err(Error::AlreadyExists { path: key, source: "409".into() }),
@@ -249,14 +254,14 @@ impl ObjectStore for Faulty {
         &'s self,
         key: &'l Path,
         bytes: PutPayload,
-        _: PutOptions,
+        options: PutOptions,
     ) -> Answer<'a, PutResult>
     where
         's: 'a,
         'l: 'a,
         Self: 'a,
     {
-        Box::pin(self.put(key.to_string(), bytes.into()))
+        Box::pin(self.put(key.to_string(), bytes.into(), options.mode))
     }
 
     fn put_multipart_opts<'s, 'l, 'a>(
