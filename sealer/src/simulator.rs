@@ -10,6 +10,7 @@ mod audit;
 mod dice;
 mod faulty;
 pub(crate) mod memo;
+mod overlap;
 mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -89,7 +89,7 @@ async fn a_topic_that_changes_while_a_batch_is_open_stops_before_it_is_sealed() 
     let head = load(&lane, NOW).await.unwrap();
     let batch = stage.batch(head.next, 10);
     stage.log.with(|state| state.topic_id = "id-2".to_owned());
-    let stopped = seal(&lane, head, batch, [1; 32], NOW).await.unwrap_err();
+    let stopped = sealed(&lane, head, batch, [1; 32]).await.unwrap_err();
     assert!(matches!(stopped, Error::Stopped { stop: Stop::Recreated { .. }, .. }), "{stopped}");
     assert!(!stage.path(&key(0)).exists());
 }
@@ -138,7 +138,7 @@ async fn a_sealer_that_was_asleep_cannot_extend_an_epoch_that_was_ended() {
     stage.append(20);
     stage.log.held(P0, |held| held.delete_before(30));
     stage.resume().await;
-    let ended = seal(&lane, head, batch, [1; 32], NOW).await.unwrap_err();
+    let ended = sealed(&lane, head, batch, [1; 32]).await.unwrap_err();
     assert!(matches!(ended, Error::Ended { .. }), "{ended}");
     assert_eq!(stage.seal(100).await.unwrap().chain.epoch.0, 1);
 }
