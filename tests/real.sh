@@ -52,10 +52,14 @@ id=real-$$-$RANDOM
 key=$("$chancery" keys create --keys keys.toml --tenant acme)
 config=$root/deploy/chancery.toml
 "$chancery" ingest --kafka "$CHANCERY_TEST_KAFKA" --topic "$id" --keys keys.toml --listen 127.0.0.1:0 --config "$config" 2>ingest.log &
+ingest=$!
 "$chancery" sealer --kafka "$CHANCERY_TEST_KAFKA" --topic "$id" --store "s3://$CHANCERY_TEST_S3_BUCKET/$id" --config "$config" \
     --set sealer.segment_age_max_ms=1000 2>sealer.log &
 sealer=$!
-until url=$(grep -o 'http://.*' ingest.log); do sleep 0.1; done
+until url=$(grep -o 'http://.*' ingest.log); do
+    kill -0 "$ingest" || { cat ingest.log >&2; exit 1; }
+    sleep 0.1
+done
 CHANCERY_KEY=$key "$chancery" import openai-chat sessions.jsonl --to "${url%%[[:space:]]*}"
 for _ in $(seq 120); do
     "$chancery" export "s3://$CHANCERY_TEST_S3_BUCKET/$id" --as openai-chat -o two.jsonl 2>/dev/null || true

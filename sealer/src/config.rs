@@ -7,6 +7,9 @@ use serde::Deserialize;
 
 use crate::batch::Cut;
 
+/// Parts of a partition's memory: a batch fills, one is encoded, one is put, and messages are on their way.
+const PARTS: usize = 4;
+
 /// Settings of the sealer: numbers and names. Source and store are arguments.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -19,8 +22,10 @@ pub struct Config {
     pub segment_age_max_ms: u64,
     /// Messages after which a segment is cut. Default 500,000.
     pub segment_rows_max: usize,
-    /// Bytes of messages held in memory, over all partitions; when it is full, consumption waits. Default 256 MiB. A
-    /// segment is cut at a third of a partition's share where that is less than `segment_bytes_max`.
+    /// Bytes of messages held in memory, over all partitions; when it is full, consumption waits. Default 256 MiB. Of a
+    /// partition's share, a quarter is for the batch that fills, one for the batch that is encoded, one for the batch that is
+    /// put, and one for what is on its way from Kafka; a segment is cut at such a quarter where that is less than
+    /// `segment_bytes_max`. The objects of the two batches, which are smaller than they, come on top.
     pub memory_bytes_max: usize,
     /// Retention class of the topic; goes into every record. Default `standard`.
     pub retention_class: String,
@@ -99,10 +104,9 @@ impl Default for Config {
 }
 
 impl Config {
-    /// When a batch of one of `partitions` is cut. One batch fills while the one before is sealed, and a third share is
-    /// for what is on its way.
+    /// When a batch of one of `partitions` is cut.
     pub(crate) fn cut(&self, partitions: usize) -> Cut {
-        let share = self.memory_bytes_max / (3 * partitions.max(1));
+        let share = self.memory_bytes_max / partitions.max(1) / PARTS;
         Cut {
             bytes_max: self.segment_bytes_max.min(share).max(1),
             age_max_ms: self.segment_age_max_ms,

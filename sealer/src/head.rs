@@ -18,7 +18,7 @@ use crate::source::Extent;
 use crate::stop::Stop;
 
 /// Segments behind the hint that are walked one by one; where there are more, the hint is of no use.
-const WALK_MAX: usize = 64;
+pub(crate) const WALK_MAX: usize = 64;
 /// Pages of nothing but junk that are passed over.
 const JUNK_PAGES_MAX: usize = 16;
 /// Objects at the end of an epoch that are looked at for the last segment, where those behind it are junk.

@@ -1,8 +1,8 @@
 //! Topic records in; hashed, chained Parquet segments out.
 //!
 //! Core: `batch`, `rows`, `columns`, `layout`, `encode`, `decode`, `check`, `claims`, `chain`, `log`, `origin`, `stop`, `watch`. The protocol, whose
-//! only effects are calls of a store and a source: `find`, `epoch`, `adopt`, `head`, `seal`, `resume`, and of the log of segments `tail`, `links`, `enrol`. Shell: `source`, `kafka`, `consume`,
-//! `group`, `topic`, `ffi`, `compute`, `clock`, `worker`, `partition`, `enroller`, `run`.
+//! only effects are calls of a store and a source: `find`, `epoch`, `adopt`, `head`, `draft`, `seal`, `pipeline`, `resume`, and of the log of segments
+//! `tail`, `links`, `enrol`. Shell: `source`, `kafka`, `consume`, `group`, `topic`, `ffi`, `compute`, `clock`, `worker`, `partition`, `enroller`, `run`.
 //! It decides nothing about what an event means, and never reads more of the store than it needs to go on: auditing is
 //! `replay`'s.
 
@@ -17,6 +17,7 @@ mod compute;
 mod config;
 mod consume;
 mod decode;
+mod draft;
 mod encode;
 mod enrol;
 mod enroller;
@@ -37,6 +38,7 @@ mod message;
 mod metrics;
 mod origin;
 mod partition;
+mod pipeline;
 #[cfg(test)]
 mod protocol;
 mod resume;

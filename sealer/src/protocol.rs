@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::batch::Batch;
 use crate::chain::Head;
+use crate::draft::Draft;
 use crate::error::Error;
 use crate::head::load;
 use crate::lane::{Keeping, Lane};
@@ -87,7 +88,7 @@ impl Stage {
             if batch.is_empty() {
                 break;
             }
-            head = seal(&lane, head, batch, [1; 32], NOW).await?.head;
+            head = sealed(&lane, head, batch, [1; 32]).await?.head;
         }
         Ok(head)
     }
@@ -147,10 +148,16 @@ impl Stage {
         let head = load(&lane, NOW).await.unwrap();
         forger.log.held(P0, change);
         let key = head.segment_key().to_string();
-        seal(&lane, head.clone(), forger.batch(head.next, rows), [2; 32], NOW).await.unwrap();
+        sealed(&lane, head.clone(), forger.batch(head.next, rows), [2; 32]).await.unwrap();
         let bytes = forger.object(&key);
         (key, bytes)
     }
+}
+
+/// Encodes and seals `batch` after `head`.
+async fn sealed(lane: &Lane, head: Head, batch: Batch, seed: [u8; 32]) -> Result<Sealed, Error> {
+    let draft = Draft::new(lane, head.clone(), batch, seed, NOW).await?;
+    seal(lane, head, draft).await
 }
 
 fn topic() -> Log {

@@ -20,7 +20,7 @@ use crate::chain::Head;
 use crate::enrol::Desk;
 use crate::epoch::{self, TEXT_BYTES_MAX};
 use crate::error::Error;
-use crate::head::{Walk, put_record};
+use crate::head::{WALK_MAX, Walk, put_record};
 use crate::lane::{Keeping, Lane};
 use crate::links::Confirmed;
 use crate::metrics::Metrics;
@@ -258,7 +258,7 @@ impl Lane {
 }
 
 /// The first offset where the log and what was sealed of it part, found by going back segment by segment until one holds what
-/// the log holds; `None` where they do not.
+/// the log holds, and as far as a sealer compares that starts; `None` where they do not.
 async fn parted(
     walk: &Walk<'_>,
     opened: &Head,
@@ -268,6 +268,8 @@ async fn parted(
     let (next, end) = (head.next, extent.end);
     let mut first = (end < next).then_some((end, Stop::Truncated { next, end }));
     let (mut before, mut prev) = (next, head.prev);
+    let hint = extent.hint.unwrap_or(next);
+    let mut left = WALK_MAX;
     while before > opened.next.max(extent.start) {
         // Without it, what it holds would pass for what the log holds.
         let Some(segment) = walk.linked(opened, before, prev).await? else {
@@ -277,15 +279,18 @@ async fn parted(
             return Err(Error::Unsettled { what });
         };
         let start = segment.record.segment.start;
-        let Some(Difference { offset, how }) = segment.difference(walk.lane, None).await? else {
-            break;
-        };
-        if first.as_ref().is_none_or(|(known, _)| offset < *known) {
+        let difference = segment.difference(walk.lane, None).await?;
+        if let Some(Difference { offset, how }) = difference
+            && first.as_ref().is_none_or(|(known, _)| offset < *known)
+        {
             let key = segment.record.key.clone();
             first = Some((offset, Stop::Differs { key, offset, how }));
         }
-        // What lies before the difference is the same, and so is then what lies before the segment.
-        if offset > start.max(extent.start) {
+        // What lies before the difference is the same, and so is then what lies before the segment. But a start compares
+        // all that lies behind the hint, and must not stop at what would be no reason to resume.
+        let same_before = difference.is_none_or(|found| found.offset > start.max(extent.start));
+        left = left.saturating_sub(1);
+        if same_before && (start <= hint || left == 0) {
             break;
         }
         (before, prev) = (start, segment.record.segment.prev);

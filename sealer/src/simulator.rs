@@ -11,6 +11,7 @@ mod dice;
 mod enrolled;
 mod faulty;
 pub(crate) mod memo;
+mod overlap;
 mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};

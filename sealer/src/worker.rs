@@ -1,9 +1,9 @@
-//! SHELL: one partition being sealed: a batch fills while the one before is sealed.
+//! SHELL: one partition being sealed: a batch fills while the one before is encoded and the one before that is put.
 
 use std::time::Duration;
 
 use ring::rand::{SecureRandom as _, SystemRandom};
-use schemas::{Offset, TimestampType};
+use schemas::Offset;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,8 @@ use crate::error::Error;
 use crate::lane::Lane;
 use crate::message::Message;
 use crate::origin::Origin;
-use crate::seal::{Sealed, seal};
+use crate::pipeline::{Pipeline, written_at};
+use crate::seal::Sealed;
 use crate::source::{Chunk, Extent, Feed, Position};
 use crate::watch::Watch;
 
@@ -36,13 +37,9 @@ pub(crate) struct Worker {
     position: Position,
     /// Messages before this were sealed by another while the feed had them already; any other that comes back is an error.
     adopted: Offset,
-    /// The chain's end; `None` while a batch is being sealed after it.
-    head: Option<Head>,
     /// What lies before this is sealed.
     next: Offset,
-    under_way: Option<JoinHandle<Result<Sealed, Error>>>,
-    /// When the oldest message of what is under way was written, by its own timestamp.
-    under_way_since_ms: Option<i64>,
+    under_way: Pipeline,
     watch: Watch,
     looking: Option<JoinHandle<Result<Extent, Error>>>,
     look_at_ms: u64,
@@ -59,9 +56,7 @@ impl Worker {
             position: Position { offset: head.next, leader_epoch: head.leader_epoch },
             adopted: Offset(0),
             next: head.next,
-            head: Some(head),
-            under_way: None,
-            under_way_since_ms: None,
+            under_way: Pipeline::new(lane.clone(), head),
             watch: Watch::new(stall_max_ms, now),
             looking: None,
             look_at_ms: now,
@@ -69,8 +64,8 @@ impl Worker {
         }
     }
 
-    /// Until the source ends, which is after a shutdown, or the partition is another's. What is under way then may still
-    /// finish; the open batch is dropped.
+    /// Until the source ends, which is after a shutdown, or the partition is another's. What is under way then is dropped, as
+    /// by a crash.
     pub(crate) async fn work(
         mut self,
         revoked: &CancellationToken,
@@ -83,21 +78,23 @@ impl Worker {
             let full = self.open.is_full(&self.cut);
             let due = self.open.due_at_ms(&self.cut);
             let ready = !self.open.is_empty() && (ended || full);
-            let idle = self.under_way.is_none();
-            if idle && (ready || due.is_some_and(|due| due <= clock::monotonic_ms())) {
+            let room = self.under_way.has_room();
+            if room && (ready || due.is_some_and(|due| due <= clock::monotonic_ms())) {
                 self.begin()?;
                 continue;
             }
-            if ended && self.open.is_empty() && idle {
+            if ended && self.open.is_empty() && self.under_way.is_idle() {
                 return Ok(());
             }
             if full {
                 self.watch.not_asked(clock::monotonic_ms());
             }
             self.measure();
-            let due = due.filter(|_| idle).unwrap_or(u64::MAX);
+            let due = due.filter(|_| room).unwrap_or(u64::MAX);
             tokio::select! {
-                sealed = of(&mut self.under_way) => self.sealed(sealed?),
+                sealed = self.under_way.step() => if let Some(sealed) = sealed? {
+                    self.sealed(&sealed);
+                },
                 chunk = feed.recv(), if !full && !ended => match chunk {
                     None => ended = true,
                     Some(chunk) => self.take(chunk?)?,
@@ -115,7 +112,8 @@ impl Worker {
         }
     }
 
-    async fn read(&self) -> Result<Feed, Error> {
+    /// `&mut` because what is under way may be sent to another thread, and not be shared with one.
+    async fn read(&mut self) -> Result<Feed, Error> {
         let stop = self.lane.shutdown.clone();
         self.lane.source.read(&self.lane.origin, self.position, stop).await
     }
@@ -150,31 +148,25 @@ impl Worker {
     }
 
     fn begin(&mut self) -> Result<(), Error> {
-        let Some(head) = self.head.take() else { return Ok(()) };
-        let next = self.open.next();
-        let batch = std::mem::replace(&mut self.open, Batch::new(next));
-        self.under_way_since_ms = batch.messages().first().and_then(written_at);
         let mut seed = [0; 32];
         let random = SystemRandom::new().fill(&mut seed);
         random.map_err(|_| Error::Config("the system gives no random bytes".to_owned()))?;
-        let lane = self.lane.clone();
-        let sealing = async move { seal(&lane, head, batch, seed, clock::now()).await };
-        self.under_way = Some(tokio::spawn(sealing));
+        let next = self.open.next();
+        let batch = std::mem::replace(&mut self.open, Batch::new(next));
+        self.under_way.begin(batch, seed, clock::now());
         Ok(())
     }
 
-    fn sealed(&mut self, sealed: Sealed) {
-        self.lane.metrics.sealed(&self.lane.origin, &sealed);
+    fn sealed(&mut self, sealed: &Sealed) {
+        self.lane.metrics.sealed(&self.lane.origin, sealed);
         self.next = sealed.head.next;
         if self.next > self.open.start() {
             self.adopted = self.next;
             self.open.adopt(self.next);
         }
-        self.under_way_since_ms = None;
         if let Some(enroller) = &self.lane.enroller {
             enroller.sealed(&sealed.head);
         }
-        self.head = Some(sealed.head);
     }
 
     /// Begins to ask for the log's end.
@@ -213,7 +205,7 @@ impl Worker {
         let origin = &self.lane.origin;
         self.lane.metrics.open(origin, self.open.bytes());
         let open = || self.open.messages().first().or(self.waiting.as_slice().first());
-        let written = self.under_way_since_ms.or_else(|| open().and_then(written_at));
+        let written = self.under_way.since_ms().or_else(|| open().and_then(written_at));
         let now = clock::now().0.saturating_mul(1000);
         let age = match written {
             Some(written) => u64::try_from(now.saturating_sub(written)).unwrap_or_default(),
@@ -223,12 +215,7 @@ impl Worker {
     }
 }
 
-fn written_at(message: &Message) -> Option<i64> {
-    let time = message.timestamp;
-    (time.kind != TimestampType::None).then_some(time.millis)
-}
-
-/// The result of what is under way; never where nothing is.
+/// The result of a task; never where there is none.
 async fn of<T>(task: &mut Option<JoinHandle<Result<T, Error>>>) -> Result<T, Error> {
     let Some(running) = task else { return std::future::pending().await };
     let result = running.await.map_err(Error::Task).flatten();

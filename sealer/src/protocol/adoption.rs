@@ -32,7 +32,7 @@ async fn the_lock_is_in_the_record() {
     let keeping = Keeping { class, retention: Some(retention) };
     let lane = Lane { keeping, ..stage.lane() };
     let head = load(&lane, NOW).await.unwrap();
-    seal(&lane, head, stage.batch(Offset(0), 9), [1; 32], NOW).await.unwrap();
+    sealed(&lane, head, stage.batch(Offset(0), 9), [1; 32]).await.unwrap();
     let record = crate::check(&stage.object(&key(0)), lane.origin.place()).unwrap();
     assert_eq!((record.lock, record.retain_until), (mode, Some(Seconds(NOW.0 + 3 * 86_400))));
 }
@@ -91,7 +91,7 @@ async fn an_invented_segment_is_not_adopted_at_the_next_key() {
     };
     let (key, forged) = stage.forged(20, other).await;
     stage.put(&key, forged).await;
-    let stopped = seal(&lane, head, stage.batch(Offset(0), 5), [1; 32], NOW).await.unwrap_err();
+    let stopped = sealed(&lane, head, stage.batch(Offset(0), 5), [1; 32]).await.unwrap_err();
     assert!(stopped.to_string().contains("at offset 18"), "{stopped}");
 }
 
@@ -102,7 +102,7 @@ async fn anothers_segment_that_holds_what_the_source_holds_is_adopted_whole() {
     let head = load(&lane, NOW).await.unwrap();
     let (key, theirs) = stage.forged(15, |_| ()).await;
     stage.put(&key, theirs).await;
-    let sealed: Sealed = seal(&lane, head, stage.batch(Offset(0), 5), [1; 32], NOW).await.unwrap();
+    let sealed: Sealed = sealed(&lane, head, stage.batch(Offset(0), 5), [1; 32]).await.unwrap();
     assert_eq!((sealed.head.next, sealed.adopted, sealed.bytes), (Offset(15), 1, 0));
 }
 
@@ -113,7 +113,7 @@ async fn a_segment_that_continues_nothing_is_not_taken_for_the_last() {
     let lane = stage.lane();
     let head = load(&lane, NOW).await.unwrap();
     let planted = Head { next: Offset(30), ..head.clone() };
-    seal(&lane, planted, stage.batch(Offset(30), 5), [1; 32], NOW).await.unwrap();
+    sealed(&lane, planted, stage.batch(Offset(30), 5), [1; 32]).await.unwrap();
     for hint in [None, Some(Offset(30))] {
         stage.log.held(P0, |held| held.hint = hint);
         assert_eq!(load(&lane, NOW).await.unwrap(), head);

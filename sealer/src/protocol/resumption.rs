@@ -52,6 +52,23 @@ async fn a_log_written_anew_stops_and_a_resumption_begins_where_it_parts_from_wh
     assert_eq!(stage.seal(100).await.unwrap().total, 30 + 33);
 }
 
+/// What parts lies in the middle of the chain, before segments that the log holds as they are.
+#[tokio::test]
+async fn what_stops_a_start_from_an_early_hint_is_a_reason_to_resume() {
+    let stage = Stage::new(30);
+    stage.seal(10).await.unwrap();
+    let other = Message { offset: Offset(12), ..message("other") };
+    stage.log.held(P0, |held| drop(held.messages.insert(12, other)));
+    stage.log.held(P0, |held| held.hint = Some(Offset(20)));
+    assert_eq!(stage.seal(10).await.unwrap().next, Offset(30), "it is not looked at");
+    assert!(stage.plan().await.is_none());
+    stage.log.held(P0, |held| held.hint = Some(Offset(0)));
+    assert!(matches!(stage.stop().await, Stop::Differs { offset: Offset(12), .. }));
+    let opening = stage.resume().await;
+    assert_eq!((opening.reason.as_str(), opening.start), ("truncated", Offset(12)));
+    assert_eq!(stage.seal(100).await.unwrap().total, 30 + 18);
+}
+
 #[tokio::test]
 async fn being_overtaken_stops_and_a_resumption_names_what_is_missing() {
     let stage = Stage::new(20);
@@ -89,7 +106,7 @@ async fn a_topic_that_changes_while_a_batch_is_open_stops_before_it_is_sealed() 
     let head = load(&lane, NOW).await.unwrap();
     let batch = stage.batch(head.next, 10);
     stage.log.with(|state| state.topic_id = "id-2".to_owned());
-    let stopped = seal(&lane, head, batch, [1; 32], NOW).await.unwrap_err();
+    let stopped = sealed(&lane, head, batch, [1; 32]).await.unwrap_err();
     assert!(matches!(stopped, Error::Stopped { stop: Stop::Recreated { .. }, .. }), "{stopped}");
     assert!(!stage.path(&key(0)).exists());
 }
@@ -138,7 +155,7 @@ async fn a_sealer_that_was_asleep_cannot_extend_an_epoch_that_was_ended() {
     stage.append(20);
     stage.log.held(P0, |held| held.delete_before(30));
     stage.resume().await;
-    let ended = seal(&lane, head, batch, [1; 32], NOW).await.unwrap_err();
+    let ended = sealed(&lane, head, batch, [1; 32]).await.unwrap_err();
     assert!(matches!(ended, Error::Ended { .. }), "{ended}");
     assert_eq!(stage.seal(100).await.unwrap().chain.epoch.0, 1);
 }

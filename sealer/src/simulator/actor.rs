@@ -25,8 +25,8 @@ use crate::lane::{Keeping, Lane};
 use crate::links::Confirmed;
 use crate::memory::Log;
 use crate::metrics::Metrics;
+use crate::pipeline::Pipeline;
 use crate::resume::{Resumed, Resumption};
-use crate::seal::seal;
 use crate::simulator::dice::Dice;
 use crate::simulator::enrolled::signer;
 use crate::simulator::faulty::{Faulty, Gates};
@@ -98,32 +98,34 @@ async fn once(setting: &Setting, lane: Lane, who: usize, dice: &mut Dice) -> Res
     if !setting.commits_first {
         desk.confirm(&head).await?;
     }
-    let mut ahead = Batch::new(head.next);
+    let mut end = head.clone();
+    let mut open = Batch::new(head.next);
+    let mut under_way = Pipeline::new(lane.clone(), head);
     loop {
-        setting.gates.turn(who).await;
         if dice.percent(40) && !setting.commits_first {
-            desk.enrol(&head).await?;
+            desk.enrol(&end).await?;
         }
-        let batch = match ahead.is_empty() {
-            true => fetch(setting, &lane, head.next, dice)?,
-            false => std::mem::replace(&mut ahead, Batch::new(head.next)),
-        };
-        if batch.is_empty() {
-            continue;
+        if !open.is_empty() && under_way.has_room() {
+            if setting.commits_first {
+                setting.log.commit(P0, open.next());
+            }
+            let next = Batch::new(open.next());
+            let seed = [u8::try_from(who).unwrap(); 32];
+            under_way.begin(std::mem::replace(&mut open, next), seed, now(who));
         }
-        if dice.percent(30) {
-            // As the worker does: the next batch fills while this one is sealed.
-            ahead = fetch(setting, &lane, batch.next(), dice)?;
-            setting.gates.turn(who).await;
-        }
-        if setting.commits_first {
-            setting.log.commit(P0, batch.next());
-        }
-        let seed = [u8::try_from(who).unwrap(); 32];
-        head = seal(&lane, head, batch, seed, now(who)).await?.head;
-        setting.believed.borrow_mut().push(head.clone());
-        if head.next > ahead.start() {
-            ahead.adopt(head.next);
+        // As the worker does: a batch fills while others are under way.
+        tokio::select! {
+            biased;
+            sealed = under_way.step() => if let Some(sealed) = sealed? {
+                if sealed.head.next > open.start() {
+                    open.adopt(sealed.head.next);
+                }
+                end = sealed.head.clone();
+                setting.believed.borrow_mut().push(sealed.head);
+            },
+            _ = setting.gates.turn(who), if open.is_empty() => {
+                open = fetch(setting, &lane, open.start(), dice)?;
+            }
         }
     }
 }
