@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use schemas::tlog::BadNote;
+
 use crate::timestamp::WhyNot;
 
 /// Why there is nothing to keep.
@@ -53,6 +55,37 @@ pub enum Error {
         /// What is wrong with it.
         source: WhyNot,
     },
+    /// A witness has seen another size of the log last than it was told.
+    #[error("{host} saw the log last at size {size}")]
+    Size {
+        /// The witness.
+        host: String,
+        /// What it saw, in entries.
+        size: u64,
+    },
+    /// A witness says that the checkpoint does not continue what it saw: the log was forked or rewritten, or the proof is
+    /// wrong. It keeps the evidence.
+    #[error("{host} says that the checkpoint does not continue the log that it saw")]
+    Inconsistent {
+        /// The witness.
+        host: String,
+    },
+    /// A witness does not know the log's origin or its key: whoever runs it must be asked to watch the log.
+    #[error("{host} does not watch this log or does not know its key: it answered {status}")]
+    UnknownLog {
+        /// The witness.
+        host: String,
+        /// 404 for the origin, 403 for the key.
+        status: u16,
+    },
+    /// What a witness answered is no cosignature of what was sent, by the key that is trusted.
+    #[error("{host} answered with no good cosignature")]
+    Cosignature {
+        /// The witness.
+        host: String,
+        /// What is wrong with it.
+        source: BadNote,
+    },
 }
 
 /// What to do now.
@@ -62,6 +95,10 @@ pub enum Kind {
     Transient,
     /// It can never succeed like this: change the settings, or whom to ask.
     Refused,
+    /// Somebody else was here before: start again from what the error says.
+    Conflict,
+    /// The log is not what it was. Stop, and wake a human.
+    Corrupt,
 }
 
 impl Error {
@@ -73,7 +110,11 @@ impl Error {
             Self::Answer { status: 200 | 408 | 425 | 429 | 500.., .. } => Kind::Transient,
             // 3 is "waiting": the authority will answer later.
             Self::Stamp { source: WhyNot::Refused { status: 3 }, .. } => Kind::Transient,
+            Self::Size { .. } => Kind::Conflict,
+            Self::Inconsistent { .. } => Kind::Corrupt,
             Self::Answer { .. }
+            | Self::UnknownLog { .. }
+            | Self::Cosignature { .. }
             | Self::Stamp { .. }
             | Self::Config { .. }
             | Self::Certificates { .. } => Kind::Refused,

@@ -10,7 +10,9 @@ mod error;
 mod http;
 mod stamp;
 pub mod timestamp;
+mod witness;
 
 pub use config::AuthorityConfig;
 pub use error::{Error, Kind};
 pub use stamp::{Answer, Authority};
+pub use witness::{Cosignature, Witness};

@@ -51,7 +51,7 @@ async fn authority(roots: bool, answering: Answering) -> (Authority, Arc<OpenSsl
     )
 }
 
-fn http(status: &str, media_type: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn http(status: &str, media_type: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: {media_type}\r\ncontent-length: {length}\r\n\r\n"
