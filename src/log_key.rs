@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use schemas::signature::SigningKey;
-use schemas::tlog::{KeyName, LogSigner};
+use schemas::tlog::{KeyName, LogSigner, Policy};
 
 use crate::exit::{Exit, OrExit};
 
@@ -62,6 +62,14 @@ pub(crate) fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<LogSigner>> {
         return Err(Exit::Usage.error("the log's keys have several names; a log has one"));
     }
     Ok(signers)
+}
+
+/// The witnesses of a file, where there is one.
+pub(crate) fn policy(path: Option<&Path>) -> anyhow::Result<Policy> {
+    let Some(path) = path else { return Ok(Policy::default()) };
+    let what = || format!("cannot take the policy of {}", path.display());
+    let text = std::fs::read_to_string(path).or_exit(Exit::Usage, what())?;
+    Policy::parse(&text).or_exit(Exit::Usage, what())
 }
 
 /// The key of a deployment on one machine, made with its first start; beside it lies what verifies it.

@@ -85,7 +85,8 @@ fn enrolling(
                    --unsafe-no-log";
         return Err(Exit::Usage.error(why));
     }
-    Ok(Some(sealer::Enrolling { signers, config: sections.log.clone() }))
+    let policy = log_key::policy(sections.log.policy.as_deref())?;
+    Ok(Some(sealer::Enrolling { signers, config: sections.log.clone(), policy }))
 }
 
 /// Seals until SIGTERM or ctrl-c.

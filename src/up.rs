@@ -88,8 +88,11 @@ impl Deployment {
         let (stop, seal_left) = (CancellationToken::new(), CancellationToken::new());
         metrics::serve(&sections.metrics, registry, seal_left.clone()).await?;
         let serving = tokio::spawn(ingest::serve(listener, gateway, stop.clone()));
-        let enrolling =
-            sealer::Enrolling { signers: vec![log_key::of_folder(dir)?], config: sections.log };
+        let enrolling = sealer::Enrolling {
+            signers: vec![log_key::of_folder(dir)?],
+            policy: log_key::policy(sections.log.policy.as_deref())?,
+            config: sections.log,
+        };
         let (sections, enrolling) = (sections.sealer, Some(enrolling));
         let sealing =
             sealer::run(source, store, sections, None, enrolling, counted, seal_left.clone());

@@ -51,9 +51,10 @@ id=real-$$-$RANDOM
 "$root/tests/stack/stack.sh" topic "$id" 3
 key=$("$chancery" keys create --keys keys.toml --tenant acme)
 config=$root/deploy/chancery.toml
+"$chancery" key new real.example/log -o log.key >log.vkey
 "$chancery" ingest --kafka "$CHANCERY_TEST_KAFKA" --topic "$id" --keys keys.toml --listen 127.0.0.1:0 --config "$config" 2>ingest.log &
 ingest=$!
-"$chancery" sealer --kafka "$CHANCERY_TEST_KAFKA" --topic "$id" --store "s3://$CHANCERY_TEST_S3_BUCKET/$id" --config "$config" \
+"$chancery" sealer --kafka "$CHANCERY_TEST_KAFKA" --topic "$id" --store "s3://$CHANCERY_TEST_S3_BUCKET/$id" --config "$config" --log-key log.key \
     --set sealer.segment_age_max_ms=1000 2>sealer.log &
 sealer=$!
 until url=$(grep -o 'http://.*' ingest.log); do
@@ -82,4 +83,5 @@ PY
 "$python" "$root/schemas/verify/verify.py" two
 kill -TERM $(jobs -p)
 wait
+"$chancery" verify "s3://$CHANCERY_TEST_S3_BUCKET/$id" --trust log.vkey
 echo "real sessions: all equal, all verified"

@@ -40,7 +40,7 @@ fn crates_depend_on_each_other_only_along_the_arrows() {
         ("registry", &["schemas"]),
         ("anchor", &["schemas"]),
         ("ingest", &["schemas", "spool", "store", "registry"]),
-        ("sealer", &["schemas", "spool", "store", "registry"]),
+        ("sealer", &["schemas", "spool", "store", "registry", "anchor"]),
         ("replay", &["schemas", "store"]),
         ("recorder", &["schemas"]),
     ];

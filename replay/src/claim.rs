@@ -32,6 +32,12 @@ impl Claim {
 
 /// Reads the text; `None` where it is not spelled as it must be or not strictly ascending.
 pub(crate) fn parse(text: &str) -> Option<Vec<Claim>> {
+    // Segments of earlier writers have no salt.
+    let salted = text.split_once('\n').filter(|(line, _)| {
+        let hex = |b: u8| b.is_ascii_digit() || matches!(b, b'a'..=b'f');
+        line.strip_prefix("salt ").is_some_and(|salt| salt.len() == 32 && salt.bytes().all(hex))
+    });
+    let text = salted.map_or(text, |(_, rest)| rest);
     let claims: Vec<Claim> = text.lines().map(Claim::parse).collect::<Option<_>>()?;
     let spelled = |claim: &Claim| match claim.object {
         Some((size, sha256)) => format!("{} {} {size} {sha256}\n", claim.session, claim.digest),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use schemas::{Digest, Event, SessionKey};
+use schemas::{Digest, Event, Salt, SessionKey};
 
 /// Size and SHA-256 of an object, or that there is none.
 pub type Found = Option<(u64, Digest)>;
@@ -30,23 +30,27 @@ impl Claims {
         self.0.insert(named, Some(found));
     }
 
-    /// The text in the footer; `None` where there are none.
+    /// The text in the footer; `None` where there are none. The salt keeps its digest, which stands in the record, from
+    /// confirming a guess of what a body is.
     #[must_use]
-    pub(crate) fn to_text(&self) -> Option<String> {
+    pub(crate) fn to_text(&self, salt: Salt) -> Option<String> {
         let line = |((session, digest), found): (&(SessionKey, Digest), &Option<Found>)| match found
             .flatten()
         {
             Some((size, sha256)) => format!("{session} {digest} {size} {sha256}\n"),
             None => format!("{session} {digest} - -\n"),
         };
-        (!self.0.is_empty()).then(|| self.0.iter().map(line).collect())
+        let first = std::iter::once(format!("salt {salt}\n"));
+        (!self.0.is_empty()).then(|| first.chain(self.0.iter().map(line)).collect())
     }
 
     /// Whether `text` lists just these, whatever it says of them.
     #[must_use]
     pub(crate) fn are_listed_in(&self, text: Option<&str>) -> bool {
         let named = self.0.keys().map(|(session, digest)| format!("{session} {digest} "));
-        let mut lines = text.unwrap_or_default().lines();
+        let mut lines = text.unwrap_or_default().lines().peekable();
+        // Segments of earlier versions have no salt.
+        lines.next_if(|line| line.strip_prefix("salt ").is_some_and(|hex| hex.len() == 32));
         named.into_iter().all(|named| lines.next().is_some_and(|line| line.starts_with(&named)))
             && lines.next().is_none()
     }

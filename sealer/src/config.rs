@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use anchor::AuthorityConfig;
 use serde::Deserialize;
 
 use crate::batch::Cut;
@@ -67,8 +68,12 @@ pub struct LogConfig {
     pub policy: Option<PathBuf>,
     /// Milliseconds between checkpoints that witnesses are asked to cosign. Default 60,000.
     pub witness_interval_ms: u64,
-    /// Time-stamp authorities (RFC 3161): a name of `[a-z0-9-]` for each, and its URL. Default none.
-    pub authorities: BTreeMap<String, String>,
+    /// Milliseconds that a witness's answer may take. Default 10,000.
+    pub witness_timeout_ms: u64,
+    /// Certificates in PEM that witnesses' HTTPS is checked against, besides the public ones. Default none.
+    pub witness_ca: Option<PathBuf>,
+    /// Time-stamp authorities (RFC 3161), by a name of `[a-z0-9-]` for each: `[log.authorities.NAME]`. Default none.
+    pub authorities: BTreeMap<String, AuthorityConfig>,
     /// Milliseconds between time-stamps. Default 3,600,000.
     pub timestamp_interval_ms: u64,
 }
@@ -81,6 +86,8 @@ impl Default for LogConfig {
             heartbeat_ms: 3_600_000,
             policy: None,
             witness_interval_ms: 60_000,
+            witness_timeout_ms: 10_000,
+            witness_ca: None,
             authorities: BTreeMap::new(),
             timestamp_interval_ms: 3_600_000,
         }

@@ -17,7 +17,7 @@ use crate::columns::record_batch;
 use crate::error::Error;
 use crate::layout::{PAGE_BYTES_MAX, SCHEMA, properties};
 use crate::message::Message;
-use crate::rows::{Row, row, sorted};
+use crate::rows::{Row, claims_salt, row, sorted};
 
 /// Rows given to the Parquet writer at a time; with the bytes of a page it bounds the copy in Arrow columns, and how far a
 /// page may grow past its limit.
@@ -69,7 +69,8 @@ pub fn encode(
     if !claims.unknown().is_empty() {
         return Ok(None);
     }
-    let record = record(batch, head, terms, &written.leaves, claims);
+    let claims = claims.to_text(claims_salt(seed));
+    let record = record(batch, head, terms, &written.leaves, claims.as_deref());
     let bytes = finish(written, footer(batch, &record, claims))
         .map_err(|error| failed(error.to_string()))?;
     let checked = check(&bytes, place).map_err(|why| failed(why.to_string()))?;
@@ -138,7 +139,7 @@ fn record(
     head: &Head,
     terms: &Terms,
     leaves: &[Digest],
-    claims: &Claims,
+    claims: Option<&str>,
 ) -> SegmentRecord {
     let times = || {
         let timed = batch.messages().iter().map(|message| message.timestamp);
@@ -151,7 +152,7 @@ fn record(
         next: batch.next(),
         rows: count,
         gaps: batch.gaps().summary(),
-        claims: Counted::of("claims", claims.to_text().as_deref()),
+        claims: Counted::of("claims", claims),
         leader_epochs: leader_epochs(batch),
         time_min: times().min(),
         time_max: times().max(),
@@ -178,11 +179,11 @@ fn leader_epochs(batch: &Batch) -> Option<String> {
     (!changes.is_empty()).then(|| changes.join(","))
 }
 
-fn footer(batch: &Batch, record: &SegmentRecord, claims: &Claims) -> Vec<KeyValue> {
+fn footer(batch: &Batch, record: &SegmentRecord, claims: Option<String>) -> Vec<KeyValue> {
     let pair = |key: &str, text| KeyValue::new(key.to_owned(), text);
     let mut footer = vec![pair("chancery.record", record.to_string())];
     footer.extend(batch.gaps().to_text().map(|text| pair("chancery.gaps", text)));
-    footer.extend(claims.to_text().map(|text| pair("chancery.claims", text)));
+    footer.extend(claims.map(|text| pair("chancery.claims", text)));
     footer
 }
 

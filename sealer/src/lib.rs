@@ -2,11 +2,13 @@
 //!
 //! Core: `batch`, `rows`, `columns`, `layout`, `encode`, `decode`, `check`, `claims`, `chain`, `log`, `origin`, `stop`, `watch`. The protocol, whose
 //! only effects are calls of a store and a source: `find`, `epoch`, `adopt`, `head`, `draft`, `seal`, `pipeline`, `resume`, and of the log of segments
-//! `tail`, `links`, `enrol`. Shell: `source`, `kafka`, `consume`, `group`, `topic`, `ffi`, `compute`, `clock`, `worker`, `partition`, `enroller`, `run`.
+//! `tail`, `links`, `enrol`. Shell: `source`, `kafka`, `consume`, `group`, `topic`, `ffi`, `compute`, `clock`, `worker`, `partition`, `enroller`,
+//! `anchors`, `run`.
 //! It decides nothing about what an event means, and never reads more of the store than it needs to go on: auditing is
 //! `replay`'s.
 
 mod adopt;
+mod anchors;
 mod batch;
 mod chain;
 mod check;

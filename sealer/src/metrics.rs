@@ -34,6 +34,7 @@ pub struct Metrics {
     open_bytes: Family<Labels, Gauge<i64>>,
     oldest_age: Family<Labels, Gauge<f64, AtomicU64>>,
     pub(crate) log: LogMetrics,
+    pub(crate) anchors: AnchorMetrics,
 }
 
 impl Metrics {
@@ -76,6 +77,7 @@ impl Metrics {
         let age = metrics.oldest_age.clone();
         sealer.register_with_unit("oldest_unsealed_age", oldest, Unit::Seconds, age);
         metrics.log.register(sealer);
+        metrics.anchors.register(sealer);
         metrics
     }
 
@@ -181,6 +183,46 @@ impl LogMetrics {
     pub(crate) fn stopped(&self, stopped: bool) {
         self.stopped.set(stopped.into());
     }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Anchor {
+    anchor: String,
+}
+
+/// What is counted of witnesses and time-stamp authorities, by the names that the settings give them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AnchorMetrics {
+    cosigned_at: Family<Anchor, Gauge<i64>>,
+    stamped_at: Family<Anchor, Gauge<i64>>,
+    failures: Family<Anchor, Counter>,
+}
+
+impl AnchorMetrics {
+    fn register(&self, sealer: &mut Registry) {
+        let cosigned = "When a witness last cosigned a checkpoint, by its clock";
+        sealer.register("log_cosigned_at_seconds", cosigned, self.cosigned_at.clone());
+        let stamped = "When an authority last time-stamped a checkpoint, by its clock";
+        sealer.register("log_timestamped_at_seconds", stamped, self.stamped_at.clone());
+        let failures = "Times that a witness or an authority did not vouch for a checkpoint";
+        sealer.register("log_anchor_failures", failures, self.failures.clone());
+    }
+
+    pub(crate) fn cosigned(&self, name: &str, at: Seconds) {
+        self.cosigned_at.get_or_create(&anchor(name)).set(at.0);
+    }
+
+    pub(crate) fn stamped(&self, name: &str, at: Seconds) {
+        self.stamped_at.get_or_create(&anchor(name)).set(at.0);
+    }
+
+    pub(crate) fn failed(&self, name: &str) {
+        self.failures.get_or_create(&anchor(name)).inc();
+    }
+}
+
+fn anchor(name: &str) -> Anchor {
+    Anchor { anchor: name.to_owned() }
 }
 
 fn labels(origin: &Origin) -> Labels {

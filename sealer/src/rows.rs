@@ -89,9 +89,14 @@ pub(crate) fn row<'a>(
 
 /// 16 bytes nobody can guess without the seed.
 fn salt(seed: &[u8; 32], message: &Message, use_: u8) -> Salt {
-    let digest =
-        Hasher::new("salt").bytes(seed).bytes(&message.offset.0.to_be_bytes()).u8(use_).finish();
-    let mut salt = Salt::default();
-    salt.0.copy_from_slice(digest.0.first_chunk::<16>().unwrap_or(&[0; 16]));
-    salt
+    first_half(Hasher::new("salt").bytes(seed).bytes(&message.offset.0.to_be_bytes()).u8(use_))
+}
+
+/// The salt of the text of claims.
+pub(crate) fn claims_salt(seed: &[u8; 32]) -> Salt {
+    first_half(Hasher::new("salt").bytes(seed).u8(2))
+}
+
+fn first_half(hasher: Hasher) -> Salt {
+    Salt(*hasher.finish().0.first_chunk::<16>().unwrap_or(&[0; 16]))
 }

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use schemas::Partition;
-use schemas::tlog::LogSigner;
+use schemas::tlog::{LogSigner, Policy};
 use store::{Retention, Store};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::anchors::Anchors;
 use crate::clock;
 use crate::config::{Assignment, Config, LogConfig};
 use crate::enrol::Desk;
@@ -31,6 +32,8 @@ pub struct Enrolling {
     pub signers: Vec<LogSigner>,
     /// Its settings.
     pub config: LogConfig,
+    /// Whose cosignatures are asked for.
+    pub policy: Policy,
 }
 
 /// Seals the partitions of `source` that `config` assigns into `store` until `shutdown`, then seals what is left and
@@ -55,12 +58,16 @@ pub async fn run(
     keeping.record_lock(clock::now())?;
     let origins = source.origins().await?;
     let (finish, mut enroller, mut enrolment) = (CancellationToken::new(), None, None);
-    if let (Some(Enrolling { signers, config }), Some(origin)) = (enrolling, origins.first()) {
+    let mut anchoring = None;
+    if let (Some(enrolling), Some(origin)) = (enrolling, origins.first()) {
+        let Enrolling { signers, config, policy } = enrolling;
         let (store, topic, keeping) = (store.clone(), origin.topic.clone(), keeping.clone());
         let desk = Desk { store, topic, keeping, signers };
+        let anchors = Anchors::new(desk.clone(), &config, &policy, metrics.anchors.clone())?;
         let (told, task) = Enrolment::new(desk, source.clone(), config, metrics.log.clone());
         enroller = Some(told);
         enrolment = Some(tokio::spawn(task.run(finish.clone())));
+        anchoring = Some(tokio::spawn(anchors.run(finish.clone())));
     }
     let (described, topic) = watch::channel(origins);
     let (assigned, serving) = assignment(&source, &config, &topic, &shutdown)?;
@@ -80,7 +87,7 @@ pub async fn run(
     let ended = partitions.follow(assigned).await;
     shutdown.cancel();
     finish.cancel();
-    for task in serving.into_iter().chain([watching]).chain(enrolment) {
+    for task in serving.into_iter().chain([watching]).chain(enrolment).chain(anchoring) {
         task.await.map_err(Error::Task)?;
     }
     ended

@@ -4,11 +4,20 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-/// The binary with these arguments.
+use schemas::tlog::{KeyName, LogSigner};
+
+/// The binary with these arguments, and a key for the logs of the sealers that are given none.
 pub(crate) fn chancery(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chancery"));
     command.args(args).env_remove("RUST_LOG").env_remove("CHANCERY_KEY");
+    command.env("CHANCERY_LOG_KEY", log_key().to_text());
     command
+}
+
+/// The key of the tests' logs.
+pub(crate) fn log_key() -> LogSigner {
+    let key = schemas::signature::SigningKey::from_bytes(&[42; 32]);
+    LogSigner::new(KeyName::new("tests.example/log").unwrap(), key)
 }
 
 /// Runs it to its end.
