@@ -104,5 +104,6 @@ def trust(made):
     policy += [f"witness w{n} {witness.vkey}" for n, witness in enumerate(made.witnesses)]
     policy += ["group both all w0 w1", "quorum both"]
     return {"store-log.vkey": f"{made.new.vkey}\n", "store-log.first.vkey": f"{made.old.vkey}\n",
+            "store-log.vkeys": f"{made.old.vkey}\n{made.new.vkey}\n",
             "store-log.policy": "# who vouches for the golden log\n" + "".join(f"{line}\n" for line in policy),
-            "store-log.key": made.new.pkcs8()}
+            "store-log.key": made.new.private()}

@@ -39,9 +39,8 @@ def keys(made):
     def of(name, kind=1, public=key.public):
         return vkey(name, spec.sha256(name.encode() + b"\n" + bytes([kind]) + public)[:4].hex(), bytes([kind]) + public)
 
-    good = [case("log", key.vkey, kind=1, id=key.id.hex(), public=key.public.hex(), seed=key.seed.hex(), pkcs8=key.pkcs8()),
-            case("witness", witness.vkey, kind=4, id=witness.id.hex(), public=witness.public.hex(), seed=witness.seed.hex(),
-                 pkcs8=witness.pkcs8())]
+    good = [case("log", key.vkey, kind=1, id=key.id.hex(), public=key.public.hex(), seed=key.seed.hex(), private=key.private()),
+            case("witness", witness.vkey, kind=4, id=witness.id.hex(), public=witness.public.hex(), seed=witness.seed.hex())]
     assert vkey() == key.vkey and of(key.name) == key.vkey
     bad = {"another_id": vkey(number=other), "another_name": vkey(name="log.example/other"), "no_name": of(""),
            "name_with_a_space": of("log example"), "name_with_a_wide_space": of("log\u3000example"),

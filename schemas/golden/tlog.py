@@ -36,10 +36,10 @@ class Key:
         signed = f"cosignature/v1\ntime {time}\n{text}"
         return self.line(spec.u64(time) + ed25519.sign(self.seed, signed.encode()))
 
-    def pkcs8(self):
-        """The private key in PEM: the 16 bytes that RFC 8410 puts before every seed, and the seed."""
+    def private(self):
+        """The text of the private key: PKCS#8 is the 16 bytes that RFC 8410 puts before every seed, and the seed."""
         data = bytes.fromhex("302e020100300506032b657004220420") + self.seed
-        return f"-----BEGIN PRIVATE KEY-----\n{b64(data)}\n-----END PRIVATE KEY-----\n"
+        return f"log {self.vkey}\n-----BEGIN PRIVATE KEY-----\n{b64(data)}\n-----END PRIVATE KEY-----\n"
 
 
 def note(text, *lines):
