@@ -23,7 +23,8 @@ else
 fi
 
 "$python" "$schemas/verify/verify.py" "$golden/store" "$golden/store-epochs"
-"$python" "$schemas/verify/verify.py" "$fresh/v1/store" "$fresh/v1/store-epochs" >"$fresh/lines"
+"$python" "$schemas/verify/verify.py" --trust "$golden/store-log.policy" "$golden/store-log" "$golden"/bundles/*.zip
+"$python" "$schemas/verify/verify.py" "$fresh/v1/store" "$fresh/v1/store-epochs" "$fresh/v1/store-log" >"$fresh/lines"
 
 # A segment is plain Parquet: a query engine that knows nothing of it counts, filters and sums.
 "$python" - "$golden/store" <<'PY'
@@ -35,6 +36,8 @@ assert rows[0] > rows[1] > 0 and rows[2] > 0 and kinds[0] > 0, (rows, kinds)
 print(f"duckdb: {rows[0]} rows, {rows[1]} events, {rows[2]} bodies, {kinds[0]} model calls")
 PY
 
-"$python" "$schemas/verify/test_verify.py" 2>&1 | tee "$fresh/tests"
-passed=$(sed -n 's/^Ran \([0-9]*\) tests.*/\1/p' "$fresh/tests")
+for tests in test_verify test_log test_bundle; do
+    "$python" "$schemas/verify/$tests.py" 2>&1 | tee -a "$fresh/tests"
+done
+passed=$(sed -n 's/^Ran \([0-9]*\) tests.*/\1/p' "$fresh/tests" | awk '{ sum += $1 } END { print sum }')
 echo "$passed passed, 0 failed"

@@ -194,7 +194,7 @@ def row(message, kept):
                "timestamp_type": message["timestamp_type"], "headers": headers_bytes(headers) if headers else None,
                "headers_salt": salt if headers else None, "bodies": []}
     if isinstance(kept, Event):
-        digest = kept.digest
+        digest, fields = kept.digest, kept.fields
         bodies = [(body["digest"], None if inline_clear(body) else item_hash(item))
                   for body, item in zip(kept.bodies, kept.items)]
         carriage = carriage_digest(**common, schema_digest=SCHEMA_DIGEST, frame=kept.frame, signature=kept.signature,
@@ -205,14 +205,14 @@ def row(message, kept):
                     "signature": kept.signature, "admission": kept.admission}
         columns |= {name: kept.fields.get(name, DEFAULTS.get(name)) for _, name, _ in VIEWS}
     else:
-        digest = raw_digest(message["raw_salt"], message["value"])
+        digest, fields, bodies = raw_digest(message["raw_salt"], message["value"]), None, []
         carriage = carriage_digest(**common, reason=kept)
         columns |= {"raw_reason": kept, "raw_salt": message["raw_salt"], "raw": message["value"]}
     columns["session_key"] = session = key_session(message["key"])
     shown = row_digest(digest, carriage)
-    return {"columns": columns, "session_key": session, "offset": message["offset"], "event_digest": digest,
-            "headers_digest": common["headers_digest"], "carriage_digest": carriage, "row_digest": shown,
-            "leaf": leaf(session, message["offset"], shown)}
+    return {"columns": columns, "fields": fields, "bodies": bodies, "session_key": session, "offset": message["offset"],
+            "event_digest": digest, "headers_digest": common["headers_digest"], "carriage_digest": carriage,
+            "row_digest": shown, "leaf": leaf(session, message["offset"], shown)}
 
 
 def merkle_root(leaves):
@@ -336,10 +336,11 @@ def gaps_text(gaps):
     return "".join(f"{first} {after}\n" for first, after in gaps)
 
 
-def claims_text(claims):
+def claims_text(claims, salt=None):
     """`claims` holds (session key, body digest, bytes of the object or None where there was none)."""
     found = lambda data: "- -" if data is None else f"{len(data)} {sha256(data).hex()}"
-    return "".join(sorted(f"{session.hex()} {digest.hex()} {found(data)}\n" for session, digest, data in set(claims)))
+    first = f"salt {salt.hex()}\n" if salt and claims else ""
+    return first + "".join(sorted(f"{session.hex()} {digest.hex()} {found(data)}\n" for session, digest, data in set(claims)))
 
 
 RECORD = ("cluster topic_id topic partition partitions framing epoch start next rows gaps claims leader_epochs time_min time_max "

@@ -1,4 +1,4 @@
-"""Writes the vectors of docs/format.md, section 9: `make.py DIR`. The same bytes every time, for one version of pyarrow.
+"""Writes the vectors of docs/format.md, section 11: `make.py DIR`. The same bytes every time, for one version of pyarrow.
 
 It shares no code with the product and none with the verifier; chancery_spec.py holds the primitives.
 """
@@ -12,8 +12,11 @@ import pyarrow
 
 sys.dont_write_bytecode = True
 
+import bundles  # noqa: E402
 import chancery_spec as spec  # noqa: E402
+import logs  # noqa: E402
 import messages  # noqa: E402
+import notes  # noqa: E402
 import signatures  # noqa: E402
 import stores  # noqa: E402
 
@@ -25,13 +28,17 @@ MURMUR2 = {  # from the tests of Kafka's clients
 
 def main(folder):
     files, segments = stores.store()
+    made = logs.make()
     vectors = {"digests": digests(), "merkle": merkle(), "events": messages.cases(), "records": records(),
-               "proofs": stores.proofs(segments), "signatures": signatures.cases()}
+               "proofs": stores.proofs(segments), "signatures": signatures.cases(), "log": notes.cases(made)}
     for name, value in vectors.items():
         write(folder / f"{name}.json", (json.dumps(value, indent=1) + "\n").encode())
-    for name, objects in {"store": files, "store-epochs": stores.store_epochs()}.items():
+    folders = {"store": files, "store-epochs": stores.store_epochs(), "store-log": made.files, "bundles": bundles.files(made)}
+    for name, objects in folders.items():
         for key, data in objects.items():
             write(folder / name / key, data)
+    for name, text in logs.trust(made).items():
+        write(folder / name, text.encode())
     write(folder / "made-with.txt", f"pyarrow {pyarrow.__version__}\n".encode())
 
 

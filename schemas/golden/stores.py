@@ -17,20 +17,25 @@ class Partition:
                       "partitions": PARTITIONS, "framing": "single_object"}
         self.epoch, self.next, self.total, self.prev = -1, 0, 0, "-"
         self.segments = []
+        self.links = []  # texts of openings and enrolled records
 
     def open_epoch(self, start, reason, opened_at, missing=(), abandoned=()):
         self.epoch, self.next = self.epoch + 1, start
         opening = spec.epoch_opening(missing, abandoned, **self.names, epoch=self.epoch, start=start, total=self.total,
                                      reason=reason, opened_at=opened_at, prev=self.prev)
         self.files[spec.opening_key(self.topic, self.partition, self.epoch)] = opening.encode()
-        self.prev = spec.record_leaf(opening).hex()
+        self.enrol(opening)
 
-    def seal(self, sent, after, claimed=(), leader_epochs="-", locked=True, **layout):
+    def enrol(self, link):
+        self.links.append(link)
+        self.prev = spec.record_leaf(link).hex()
+
+    def seal(self, sent, after, claimed=(), leader_epochs="-", locked=True, salt=None, **layout):
         """One segment over [self.next, after); `sent` holds (message, its Event or reason)."""
         start, self.next = self.next, after
         rows = sorted((spec.row(*pair) for pair in sent), key=lambda row: (row["session_key"], row["offset"]))
         gaps = spec.gaps_text(holes(start, after, [row["offset"] for row in rows]))
-        claims = spec.claims_text(claimed)
+        claims = spec.claims_text(claimed, salt)
         times = [row["columns"]["timestamp"] for row in rows if row["columns"]["timestamp"] is not None]
         self.total += len(rows)
         record = spec.segment_record(
@@ -47,7 +52,7 @@ class Partition:
         key, data = spec.segment_key(*where), spec.segment_object([row["columns"] for row in rows], footer, **layout)
         enrolled = spec.enrolled_record(record, key, data)
         self.files |= {key: data, spec.record_key(*where): enrolled.encode()}
-        self.prev = spec.record_leaf(enrolled).hex()
+        self.enrol(enrolled)
         self.segments.append((key, rows))
 
     def terminate(self):

@@ -77,7 +77,7 @@ def judge(value, at, schema, key, place):
     parsed, _, murmur = key_of(key)
     if len(value) > VALUE_MAX:
         reason = "encoding"
-    elif breaches or len(spans["envelope"]) > ENVELOPE_MAX or not fields_well_formed(envelope):
+    elif envelope_reason(envelope, spans, breaches):
         reason = "field"
     elif not bodies_well_formed(envelope["contents"], fields["bodies"]):
         reason = "body"
@@ -90,6 +90,11 @@ def judge(value, at, schema, key, place):
     else:
         reason = None
     return reason, fields, spans
+
+
+def envelope_reason(envelope, spans, breaches):
+    """`field` where the envelope breaks section 3.2."""
+    return "field" if breaches or len(spans["envelope"]) > ENVELOPE_MAX or not fields_well_formed(envelope) else None
 
 
 def branch(record):

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from message import (CONFLUENT, PUBLISHED, SINGLE, ZERO, H, branch, headers_well_formed, item_of, judge, key_of, know, lp, opt,
                      reasons, sha256, u32, value_of)
+from record import HEX, NUMBER, RECORD, record_faults
 
 GAPS_MAX, ROW_GROUP_MAX = 1000, 1 << 30
 
@@ -39,24 +40,6 @@ COLUMNS = [(number, name, kind, name not in REQUIRED) for number, name, kind in
            CARRIED + [(number, name, VIEW_TYPES.get(name, TEXT)) for number, name in VIEWS]]
 STAT = {"session_key", "offset", "timestamp", "timestamp_type", "raw_reason"} | {name for _, name in VIEWS}
 Row = namedtuple("Row", [name for _, name, _ in CARRIED if "." not in name])
-
-# Section 6: texts, as regular expressions with one group a line.
-NUMBER, HEX, NAME, TOPIC = "(?:0|[1-9][0-9]{0,19})", "[0-9a-f]{64}", "[!-~]+", "[a-zA-Z0-9._-]{1,249}"
-INSTANT = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
-COUNTED, TIME = f"{NUMBER} (?:{HEX}|-)", "-|0|-?[1-9][0-9]{0,18}"
-HELD = {"cluster": NAME, "topic_id": NAME, "topic": TOPIC, "partition": NUMBER, "partitions": NUMBER, "framing": r"single_object|confluent", "epoch": NUMBER}
-
-
-def pattern_of(title, fields, more=""):
-    return re.compile(f"chancery/{title}@v1\n" + "".join(f"{name} (?P<{name}>{kind})\n" for name, kind in fields.items()) + more)
-
-
-RECORD = pattern_of("segment", HELD | {
-    "start": NUMBER, "next": NUMBER, "rows": NUMBER, "gaps": COUNTED, "claims": COUNTED,
-    "leader_epochs": f"-|{NUMBER}:{NUMBER}(?:,{NUMBER}:{NUMBER})*", "time_min": TIME, "time_max": TIME, "retention_class": NAME,
-    "lock": "compliance|governance|-", "retain_until": f"{INSTANT}|-", "root": HEX, "total": NUMBER, "writer": "[!-~]+/[!-~]+",
-    "prev": HEX})
-
 
 Examined = namedtuple("Examined", "findings text record rows events absent unjudged")
 
@@ -99,7 +82,11 @@ class Segment:
     def check_footer(self):
         held = dict(self.file.metadata.metadata or {})
         self.text = held.pop(b"chancery.record", b"").decode("ascii", "replace")
-        self.gaps, self.claims_text = held.pop(b"chancery.gaps", None), held.pop(b"chancery.claims", None)
+        self.gaps, claims = held.pop(b"chancery.gaps", None), held.pop(b"chancery.claims", None)
+        self.claims_text = claims or b""
+        self.salt = re.match(b"(?:salt [0-9a-f]{32}\n(?=.))?", self.claims_text)[0]  # not of claims that are none
+        if claims == b"":
+            self.add("segment", "the footer's claims are there, and none")
         if match := RECORD.fullmatch(self.text):
             self.record = match.groupdict()
             self.check_record()
@@ -117,17 +104,9 @@ class Segment:
                 know(text)
 
     def check_record(self):
-        record = {name: int(self.record[name]) for name in ("partition", "partitions", "start", "next")}
-        self.place = record["partition"], record["partitions"]
-        if record["partition"] >= record["partitions"] or record["next"] <= record["start"] or record["next"] >> 63:
-            self.add("segment", "partition or offset range is none")
-        if (self.record["lock"] == "-") != (self.record["retain_until"] == "-"):
-            self.add("segment", "lock and retain_until are not both there, or both absent")
-        if self.record["leader_epochs"] != "-":
-            changes = [tuple(map(int, change.split(":"))) for change in self.record["leader_epochs"].split(",")]
-            if not record["start"] <= changes[0][0] or changes[-1][0] >= record["next"] or any(
-                    a[0] >= b[0] or a[1] == b[1] for a, b in pairwise(changes)):
-                self.add("segment", "leader epochs are not one change each, ascending, in the segment")
+        self.place = int(self.record["partition"]), int(self.record["partitions"])
+        for reason in record_faults(self.record):
+            self.add("segment", reason)
 
     # The Parquet profile, sections 5.1 and 5.2.
 
@@ -215,8 +194,8 @@ class Segment:
         if len(set(self.offsets)) != len(self.offsets):
             self.add("segment", "two rows have the same offset")
         gaps = "".join(f"{first} {last}\n" for first, last in holes(start, after, self.offsets)).encode()
-        claims = "".join(sorted(self.claims_text.decode().splitlines(True)) if self.claims_text else ()).encode()
-        for name, have, due in (("gaps", self.gaps, gaps), ("claims", self.claims_text, claims)):
+        claims = self.salt + b"".join(sorted(self.claims_text.removeprefix(self.salt).splitlines(True)))
+        for name, have, due in (("gaps", self.gaps, gaps), ("claims", self.claims_text or None, claims)):
             if have != (due or None):
                 self.add("segment", f"the footer's {name} are not those of the rows, in order")
         if gaps.count(b"\n") > GAPS_MAX:
@@ -230,7 +209,7 @@ class Segment:
     def check_claims(self):
         """Each claim-checked body in `claims` once, and the object as it is told there, where it still stands."""
         told = {}
-        for line in (self.claims_text or b"").decode("ascii", "replace").splitlines():
+        for line in self.claims_text.removeprefix(self.salt).decode("ascii", "replace").splitlines():
             if not re.fullmatch(f"{HEX} {HEX} (?:{NUMBER} {HEX}|- -)", line) or tuple(line.split()[:2]) in told:
                 self.add("segment", f"claim {line!a} is none, or a second one")
             else:

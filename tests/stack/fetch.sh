@@ -6,6 +6,7 @@ folder() {
   echo "$cache/$1-$(cksum <"$here/$2" | cut -d ' ' -f 1)"
 }
 
+fsck_version=v1.0.4
 minio_version=v0.0.0-20260212201848-7aac2a2c5b7c
 versity_version=v1.8.0
 
@@ -15,6 +16,9 @@ seaweedfs=$(folder seaweedfs seaweedfs.txt)
 minio=$cache/minio-$minio_version
 versity=$cache/versity-$versity_version
 checks=$(folder checks requirements.txt)
+aics=$(folder aics aics.txt)
+fsck=$cache/fsck-$fsck_version
+oracle=$cache/oracle-$(cat "$here"/../oracle/{go.mod,go.sum,main.go} | cksum | cut -d ' ' -f 1)
 
 fetch() {
   fetch_kafka
@@ -25,6 +29,42 @@ fetch() {
 fetch_all() {
   fetch
   fetch_checks
+  if [[ -n $with_log ]]; then fetch_log; fi
+}
+
+# What verifies a log. Go takes its time once.
+fetch_log() {
+  fetch_go "$fsck" "github.com/transparency-dev/tessera/cmd/fsck@$fsck_version"
+  fetch_oracle
+  local venv_python
+  venv_python=$(new_python)
+  if [[ -n $venv_python ]]; then fetch_venv "$aics" aics.txt; fi
+}
+
+log_tools() {
+  fetch_log
+  local python=''
+  if [[ -e $aics/complete ]]; then python=$aics/bin/python; fi
+  printf 'go_fsck=%q go_oracle=%q aics=%q\n' "$fsck/fsck" "$oracle/oracle" "$python"
+}
+
+fetch_oracle() {
+  if [[ -d $oracle ]]; then return; fi
+  need go 'Go (Debian: golang)'
+  rm -rf "$oracle.part"
+  (cd "$here/../oracle" && go build -o "$oracle.part/" .) >&2
+  mv "$oracle.part" "$oracle"
+}
+
+# Prints a Python that is 3.12 or newer; nothing where there is none.
+new_python() {
+  local python
+  for python in python3 python3.{12..20} "$HOME"/.pyenv/versions/3.*/bin/python; do
+    if "$python" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then
+      echo "$python"
+      return
+    fi
+  done
 }
 
 fetch_kafka() {
@@ -58,7 +98,7 @@ fetch_venv() {
   need python3 'Python 3 (Debian: python3 python3-venv)'
   if [[ -e $1/complete ]]; then return; fi
   rm -rf "$1"
-  python3 -m venv "$1" >&2 || die "no venv: install Python's venv module (Debian: python3-venv)"
+  "${venv_python:-python3}" -m venv "$1" >&2 || die "no venv: install Python's venv module (Debian: python3-venv)"
   "$1/bin/python" -m pip install -q --only-binary :all: "${@:3}" -r "$here/$2" >&2
   touch "$1/complete"
 }

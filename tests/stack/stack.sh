@@ -9,15 +9,17 @@
 #   stack.sh topic NAME N                create a topic of N partitions on the running stack
 #   stack.sh fetch [OPTION…]             only download what is missing
 #   stack.sh python                      print the python that the independent checks run with
+#   stack.sh log-tools                   print variables that name the tools that verify a log
 #
 #   --brokers 1|3                        Kafka nodes; of three, two must have a message [default: 1]
 #   --s3 seaweedfs|minio|versity         the S3 server [default: seaweedfs]
 #   --secure                             Kafka listens with TLS and with SASL/SCRAM too
 #   --registry                           a schema registry
+#   --log                                for fetch: what verifies a log, too
 #
 # Each server S has files S.pid, S.run (starts it), S.probe (succeeds when it answers) and S.log in $CHANCERY_TEST_STACK.
 # Downloads are kept in ${XDG_CACHE_HOME:-$HOME/.cache}/chancery. Nothing is kept of a run.
-# Needs Java 17, Maven, Python 3 with venv, and flock; Go for MinIO and Versity, openssl for --secure.
+# Needs Java 17, Maven, Python 3 with venv, and flock; Go for MinIO, Versity and --log, openssl for --secure.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -29,7 +31,7 @@ dir=''        # of the servers being started
 first_port='' # of the block that they share
 command=''    # process group of the command being run
 
-brokers=1 in_sync=1 heap=512m s3=seaweedfs secure='' with_registry=''
+brokers=1 in_sync=1 heap=512m s3=seaweedfs secure='' with_registry='' with_log=''
 arguments=() # what is left when the options are taken
 
 for part in fetch kafka s3 registry; do
@@ -48,6 +50,7 @@ main() {
     'restart 2') restart "$2" ;;
     'topic 3') make_topic "$2" "$3" ;;
     'fetch 1') with_lock fetch_all ;;
+    'log-tools 1') with_lock log_tools ;;
     'python 1') with_lock fetch_checks; echo "$checks/bin/python" ;;
     *) usage ;;
   esac
@@ -61,6 +64,7 @@ options() {
       '--s3 seaweedfs' | '--s3 minio' | '--s3 versity') s3=$2; shift ;;
       '--secure '*) secure=yes ;;
       '--registry '*) with_registry=yes ;;
+      '--log '*) with_log=yes ;;
       '-- '*) break ;;
       -*) usage ;;
       *) arguments+=("$1") ;;
@@ -71,7 +75,7 @@ options() {
 }
 
 usage() {
-  sed -n '5,16s/^# *//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '5,18s/^# *//p' "${BASH_SOURCE[0]}" >&2
   exit 2
 }
 
