@@ -35,8 +35,7 @@ impl<'a> Info<'a> {
         }
         items.expect(Tag::ObjectIdentifier)?;
         let imprint = imprint(items.expect(Tag::Sequence)?)?;
-        let serial = items.expect(Tag::Integer)?.value.iter();
-        let serial = serial.map(|byte| format!("{byte:02x}")).collect();
+        let serial = hexadecimal(items.expect(Tag::Integer)?.value);
         let time = items.expect(Tag::GeneralizedTime)?;
         let time = seconds(time.value).ok_or_else(|| time.malformed())?;
         let accuracy = items.optional(Tag::Sequence)?.map(accuracy).transpose()?;
@@ -51,6 +50,15 @@ impl<'a> Info<'a> {
         let nonce = nonce.and_then(|item| Nonce::from_integer(item.value));
         Ok(Self { imprint, serial, time, accuracy, nonce })
     }
+}
+
+/// A number as people write it: without the leading zero byte that says it is positive.
+fn hexadecimal(integer: &[u8]) -> String {
+    let bytes = match integer {
+        [0, rest @ ..] if !rest.is_empty() => rest,
+        all => all,
+    };
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn imprint(item: Item<'_>) -> Result<&[u8], WhyNot> {
@@ -117,6 +125,13 @@ mod tests {
 
     fn read(text: &str) -> Option<i64> {
         seconds(text.as_bytes()).map(|seconds| seconds.0)
+    }
+
+    #[test]
+    fn a_serial_number_is_written_as_people_write_it() {
+        assert_eq!(hexadecimal(&[0, 0xd8, 0x66]), "d866");
+        assert_eq!(hexadecimal(&[0x0a, 0]), "0a00");
+        assert_eq!(hexadecimal(&[0]), "00");
     }
 
     #[test]

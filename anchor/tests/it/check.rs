@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use anchor::timestamp::{Nonce, RESPONSE_BYTES_MAX, Roots, Stamped, Trust, WhyNot, check, request};
+use anchor::timestamp::{
+    CERTIFICATES_MAX, Nonce, RESPONSE_BYTES_MAX, Roots, Stamped, Trust, WhyNot, check, request,
+};
 use schemas::{Digest, Seconds};
 use webpki::Error as Chain;
 
@@ -21,6 +23,13 @@ fn answered(key: &[&str], section: &str) -> (OpenSsl, Vec<u8>) {
 
 fn checked(openssl: &OpenSsl, response: &[u8]) -> Result<Stamped, WhyNot> {
     check(response, &data(), Some(&openssl.roots("root")))
+}
+
+/// An authority with this key, and the `TSTInfo` that it signed.
+fn informed(key: &[&str]) -> (OpenSsl, Vec<u8>) {
+    let (openssl, granted) = answered(key, "authority");
+    let info = openssl.info(&granted);
+    (openssl, info)
 }
 
 /// The time that OpenSSL reads in a response.
@@ -132,26 +141,26 @@ fn an_authority_between_must_be_one_and_must_be_in_the_response() {
 /// `openssl ts` will not sign with such certificates; `openssl cms` signs anything.
 #[test]
 fn a_certificate_that_is_not_for_time_stamps_alone_is_refused() {
-    let (openssl, granted) = answered(P256, "authority");
+    let (openssl, info) = informed(P256);
     for section in ["no_usage", "uncritical", "two_usages", "other_usage"] {
         openssl.sign("other", "tsa", "root", section, 30);
         let arguments = format!("-signer other.pem -inkey tsa.key {CADES}");
-        let response = openssl.signed(&granted, &arguments);
+        let response = openssl.signed(&info, &arguments);
         assert_eq!(checked(&openssl, &response).unwrap_err(), WhyNot::Purpose, "{section}");
         openssl.verify(&response, "root").unwrap_err();
     }
     // What is refused above is the certificate and nothing else.
-    let response = openssl.signed(&granted, &format!("-signer tsa.pem -inkey tsa.key {CADES}"));
+    let response = openssl.signed(&info, &format!("-signer tsa.pem -inkey tsa.key {CADES}"));
     checked(&openssl, &response).unwrap();
     openssl.verify(&response, "root").unwrap();
 }
 
 #[test]
 fn algorithms_are_known_or_named() {
-    let (openssl, granted) = answered(RSA, "authority");
+    let (openssl, info) = informed(RSA);
     let sign = |more: &str| {
         let arguments = format!("-signer tsa.pem -inkey tsa.key {CADES} {more}");
-        let response = openssl.signed(&granted, &arguments);
+        let response = openssl.signed(&info, &arguments);
         checked(&openssl, &response).map(drop)
     };
     let pss = "-keyopt rsa_padding_mode:pss -keyopt rsa_pss_saltlen:digest";
@@ -162,21 +171,21 @@ fn algorithms_are_known_or_named() {
     assert_eq!(refused.to_string(), "the digest algorithm 2.16.840.1.101.3.4.2.4 is not supported");
     assert_eq!(sign(&format!("{pss} -keyopt rsa_pss_saltlen:20")), Err(WhyNot::Signature));
 
-    let (openssl, granted) = answered(P384, "authority");
+    let (openssl, info) = informed(P384);
     let arguments = format!("-signer tsa.pem -inkey tsa.key {CADES} -md sha512");
-    let refused = checked(&openssl, &openssl.signed(&granted, &arguments)).unwrap_err();
+    let refused = checked(&openssl, &openssl.signed(&info, &arguments)).unwrap_err();
     assert_eq!(refused.to_string(), "the signature algorithm 1.2.840.10045.4.3.4 is not supported");
 }
 
 #[test]
 fn a_signature_must_be_bound_to_its_certificate() {
-    let (openssl, granted) = answered(P256, "authority");
+    let (openssl, info) = informed(P256);
     // Another certificate for the same key: the signature is good under both.
     openssl.sign("twin", "tsa", "root", "tsa", 30);
     let signer = "-signer tsa.pem -inkey tsa.key";
     let content = "-econtent_type 1.2.840.113549.1.9.16.1.4";
     let signed = |more: &str| {
-        checked(&openssl, &openssl.signed(&granted, &format!("{signer} {content} {more}")))
+        checked(&openssl, &openssl.signed(&info, &format!("{signer} {content} {more}")))
     };
     let attribute = "signing certificate";
     assert_eq!(signed("").unwrap_err(), WhyNot::Attribute { attribute });
@@ -188,7 +197,7 @@ fn a_signature_must_be_bound_to_its_certificate() {
 
 #[test]
 fn one_signer_signs_one_time_stamp() {
-    let (openssl, granted) = answered(P256, "authority");
+    let (openssl, info) = informed(P256);
     openssl.certify("second", P256, "root", "tsa", 30);
     let signer = "-signer tsa.pem -inkey tsa.key";
     for (arguments, place) in [
@@ -196,8 +205,77 @@ fn one_signer_signs_one_time_stamp() {
         (format!("{signer} -cades"), "the signed data"),
         (format!("{signer} -econtent_type 1.2.840.113549.1.9.16.1.4 -noattr"), "the signer"),
     ] {
-        let refused = checked(&openssl, &openssl.signed(&granted, &arguments)).unwrap_err();
+        let refused = checked(&openssl, &openssl.signed(&info, &arguments)).unwrap_err();
         assert_eq!(refused, WhyNot::Malformed { place }, "{arguments}");
+    }
+}
+
+#[test]
+fn a_content_type_that_was_signed_is_not_to_be_changed_afterwards() {
+    let (openssl, info) = informed(P256);
+    // Signed as a receipt, 1.2.840.113549.1.9.16.1.1, and then called a time-stamp.
+    let receipt = CADES.replace("16.1.4", "16.1.1");
+    let signer = "-signer tsa.pem -inkey tsa.key";
+    let mut response = openssl.signed(&info, &format!("{signer} {receipt}"));
+    let oid = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x01, 0x01];
+    let place = response.windows(oid.len()).position(|bytes| bytes == oid).unwrap();
+    response[place + oid.len() - 1] = 4;
+    let attribute = "content type";
+    assert_eq!(checked(&openssl, &response).unwrap_err(), WhyNot::Attribute { attribute });
+    // OpenSSL does not compare the two: nothing else is wrong.
+    openssl.verify(&response, "root").unwrap();
+}
+
+#[test]
+fn a_signed_time_stamp_must_be_understood_as_a_whole() {
+    let (openssl, info) = informed(P256);
+    let signer = format!("-signer tsa.pem -inkey tsa.key {CADES}");
+    let signed = |info: &[u8]| checked(&openssl, &openssl.signed(info, &signer)).map(drop);
+    // One byte of length, so that there is room to append to the sequence.
+    let append = |tail: &[u8]| {
+        let mut longer = [&info, tail].concat();
+        longer[1] = u8::try_from(longer.len() - 2).unwrap();
+        assert!(longer[1] < 128);
+        longer
+    };
+    let extension =
+        |critical| append(&[0xa1, 12, 0x30, 10, 6, 3, 0x2a, 3, 4, 1, 1, critical, 4, 0]);
+    assert_eq!(signed(&append(&[0xa1, 9, 0x30, 7, 6, 3, 0x2a, 3, 4, 4, 0])), Ok(()));
+    let place = "an extension that is not known here and is critical, a part";
+    assert_eq!(signed(&extension(0xff)), Err(WhyNot::Malformed { place }));
+
+    let place = "the time-stamp";
+    assert_eq!(signed(&append(&[5, 0])), Err(WhyNot::Malformed { place }));
+    let mut version = info.clone();
+    assert_eq!(version[2..5], [2, 1, 1]);
+    version[4] = 2;
+    assert_eq!(signed(&version), Err(WhyNot::Malformed { place }));
+
+    // SHA-512, by its name, of 32 bytes.
+    let mut imprint = info.clone();
+    let sha256 = [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];
+    let place = info.windows(sha256.len()).position(|bytes| bytes == sha256).unwrap();
+    imprint[place + sha256.len() - 1] = 3;
+    assert_eq!(signed(&imprint), Err(WhyNot::OtherData));
+}
+
+#[test]
+fn a_response_has_so_many_certificates_and_no_more() {
+    let (openssl, info) = informed(P256);
+    let mut twins = Vec::new();
+    for count in 1..=CERTIFICATES_MAX {
+        openssl.sign("twin", "tsa", "root", "tsa", 30);
+        twins.extend(openssl.read("twin.pem"));
+        openssl.write("twins.pem", &twins);
+        if count < CERTIFICATES_MAX - 1 {
+            continue;
+        }
+        let arguments = format!("-signer tsa.pem -inkey tsa.key {CADES} -certfile twins.pem");
+        let checked = checked(&openssl, &openssl.signed(&info, &arguments)).map(drop);
+        let place = "the list of certificates";
+        let expected =
+            if count < CERTIFICATES_MAX { Ok(()) } else { Err(WhyNot::Malformed { place }) };
+        assert_eq!(checked, expected, "{count} and the signer's");
     }
 }
 

@@ -143,11 +143,17 @@ impl OpenSsl {
         self.read("response.tsr")
     }
 
-    /// A response made of a time-stamp that the authority granted and `openssl cms` signs, as the arguments say.
-    pub(crate) fn signed(&self, granted: &[u8], arguments: &str) -> Vec<u8> {
+    /// The `TSTInfo` of a response.
+    pub(crate) fn info(&self, granted: &[u8]) -> Vec<u8> {
         self.write("granted.tsr", granted);
         self.run("ts -reply -in granted.tsr -token_out -out granted.tst", &[]);
         self.run("cms -verify -inform DER -in granted.tst -noverify -binary -out info.der", &[]);
+        self.read("info.der")
+    }
+
+    /// A response around a `TSTInfo` that `openssl cms` signs, as the arguments say.
+    pub(crate) fn signed(&self, info: &[u8], arguments: &str) -> Vec<u8> {
+        self.write("info.der", info);
         let sign =
             "cms -sign -binary -nodetach -outform DER -nosmimecap -in info.der -out token.der";
         self.run(&format!("{sign} {arguments}"), &[]);
