@@ -4,7 +4,7 @@
 
 use ed25519_dalek::Signer as _;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes};
 pub use ed25519_dalek::{Signature as SignatureBytes, SigningKey, VerifyingKey};
 
 use crate::digest::Digest;
@@ -52,7 +52,9 @@ pub fn public_key(bytes: &[u8]) -> Option<VerifyingKey> {
 /// A private key as PKCS#8 PEM. Empty where the system cannot encode it, which does not happen.
 #[must_use]
 pub fn to_pem(key: &SigningKey) -> String {
-    key.to_pkcs8_pem(LineEnding::LF).map(|pem| pem.to_string()).unwrap_or_default()
+    // The seed alone: many readers refuse the public key beside it.
+    let pair = KeypairBytes { secret_key: key.to_bytes(), public_key: None };
+    pair.to_pkcs8_pem(LineEnding::LF).map(|pem| pem.to_string()).unwrap_or_default()
 }
 
 /// Reads what [`to_pem`] or `openssl genpkey -algorithm ed25519` wrote.

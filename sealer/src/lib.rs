@@ -11,6 +11,7 @@ mod adopt;
 mod anchors;
 mod batch;
 mod chain;
+mod change;
 mod check;
 mod claims;
 mod clock;
@@ -58,6 +59,7 @@ mod worker;
 
 pub use batch::{Batch, Cut, Rewound};
 pub use chain::Head;
+pub use change::change_key;
 pub use check::check;
 pub use claims::{Claims, Found};
 pub use config::{Assignment, Config, LogConfig};

@@ -101,6 +101,11 @@ impl Log {
         self.edge.size()
     }
 
+    /// The key in force.
+    pub(crate) fn key(&self) -> &VerifierKey {
+        &self.key
+    }
+
     pub(crate) fn topic(&self) -> &Topic {
         &self.topic
     }

@@ -2,6 +2,7 @@
 //! resumption writes.
 
 mod adoption;
+mod enrolment;
 mod resumption;
 
 use std::path::Path;

@@ -43,10 +43,17 @@ impl Desk {
             let why = format!("the tiles of {size} entries do not have its root");
             return Err(wrong(&key, &why));
         }
-        let last = self.entries(size / TILE_WIDTH, size % TILE_WIDTH).await?;
-        let log =
-            Log::new(self.topic.clone(), by).at(edge, last.iter().map(Entry::to_string).collect());
-        self.learn(log, last, partitions).await
+        let Some(newest) = size.checked_sub(1) else { return Ok(empty) };
+        let (bundle, width) = (newest / TILE_WIDTH, newest % TILE_WIDTH + 1);
+        let last = self.entries(bundle, width).await?;
+        let by = match last.last() {
+            Some(Entry::KeyChange(change)) => change.new.clone(),
+            _ => by,
+        };
+        let partial = if width == TILE_WIDTH { &[] } else { last.as_slice() };
+        let partial = partial.iter().map(Entry::to_string).collect();
+        let log = Log::new(self.topic.clone(), by).at(edge, partial);
+        self.learn(log, bundle, last, partitions).await
     }
 
     async fn edge(&self, size: u64) -> Result<Edge, Error> {
@@ -68,8 +75,13 @@ impl Desk {
     }
 
     /// Goes back from the edge until every partition's last link is known, or the log begins.
-    async fn learn(&self, mut log: Log, last: Vec<Entry>, partitions: u32) -> Result<Log, Error> {
-        let (mut bundle, mut entries) = (log.size() / TILE_WIDTH, last);
+    async fn learn(
+        &self,
+        mut log: Log,
+        mut bundle: u64,
+        mut entries: Vec<Entry>,
+        partitions: u32,
+    ) -> Result<Log, Error> {
         loop {
             for entry in entries.iter().rev() {
                 if !log.learn(entry, partitions) {
@@ -83,9 +95,6 @@ impl Desk {
     }
 
     async fn entries(&self, index: u64, width: u64) -> Result<Vec<Entry>, Error> {
-        if width == 0 {
-            return Ok(Vec::new());
-        }
         let key = LogKey::Bundle(index, width).to_string();
         let bytes = self.store.get(&key, BUNDLE_BYTES_MAX).await?;
         let bytes = bytes.ok_or_else(|| wrong(&key, "it is missing"))?;
