@@ -1,6 +1,6 @@
 //! What is read, written out for people and for programs.
 
-mod escape;
+pub(crate) mod escape;
 pub mod json;
 mod table;
 pub mod terminal;
