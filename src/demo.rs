@@ -44,7 +44,15 @@ pub(crate) async fn run(args: Demo) -> anyhow::Result<Exit> {
     deployment.stop().await?;
     notice("stopped: all of it is sealed. chancery verify:");
     let (store, json) = (shown.to_string(), || cli::Json { json: false });
-    let args = cli::Verify { store: store.clone(), storage: false, sources: None, json: json() };
+    let (sources, trust, checkpoint) = (None, Some(dir.join("log.vkey")), None);
+    let args = cli::Verify {
+        store: store.clone(),
+        storage: false,
+        sources,
+        trust,
+        checkpoint,
+        json: json(),
+    };
     let verified = verify::run(args).await?;
     notice(format_args!("chancery trace {shown} {}:", sessions.refund.id));
     let store = cli::Store { store, tenant: None, json: json() };

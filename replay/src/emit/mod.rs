@@ -2,5 +2,6 @@
 
 pub(crate) mod escape;
 pub mod json;
+pub mod statement;
 mod table;
 pub mod terminal;
