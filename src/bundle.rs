@@ -3,8 +3,10 @@
 use std::io::Write;
 use std::path::Path;
 
+use anchor::timestamp::{self, Roots};
 use replay::emit::statement;
-use replay::{Fault, Statement, Trust, check_bundle};
+use replay::{Fault, Stamped, Statement, Trust, check_bundle};
+use schemas::Digest;
 use schemas::tlog::{Checkpoint, Policy, SignedCheckpoint};
 use serde_json::json;
 
@@ -17,10 +19,17 @@ const BYTES_MAX: u64 = 2 << 30;
 
 /// Checks a bundle.
 pub(crate) fn verify(args: &cli::Verify) -> anyhow::Result<Exit> {
+    if args.storage || args.sources.is_some() {
+        return Err(
+            Exit::Usage.error("--storage and --sources are for stores, and this is a bundle")
+        );
+    }
     let bytes = read(Path::new(&args.store))?;
     let policy = args.trust.as_deref().map(trust).transpose()?;
     let known = args.checkpoint.as_deref().map(checkpoint).transpose()?;
-    let trust = Trust { policy: policy.as_ref(), known: known.as_ref(), stamped: None };
+    let roots = args.roots.as_deref().map(roots).transpose()?;
+    let stamped = |response: &[u8], data: &Digest| stamped(response, data, roots.as_ref());
+    let trust = Trust { policy: policy.as_ref(), known: known.as_ref(), stamped: Some(&stamped) };
     let checked = check_bundle(&bytes, &trust);
     let exit = match &checked {
         Err(_) => Exit::Evidence,
@@ -70,6 +79,24 @@ fn trust(path: &Path) -> anyhow::Result<Policy> {
         return Err(Exit::Usage.error(format!("{}: it names no log's key", what())));
     }
     Ok(policy)
+}
+
+/// Time-stamp authorities that the user trusts.
+fn roots(path: &Path) -> anyhow::Result<Roots> {
+    let what = || format!("cannot take roots from {}", path.display());
+    let text = std::fs::read(path).or_exit(Exit::Usage, what())?;
+    Roots::from_pem(&text).or_exit(Exit::Usage, what())
+}
+
+/// What a time-stamp shows.
+fn stamped(response: &[u8], data: &Digest, roots: Option<&Roots>) -> Result<Stamped, String> {
+    let stamped = timestamp::check(response, data, roots);
+    let stamped = stamped.map_err(|why| format!("{:#}", anyhow::Error::from(why)))?;
+    let root = match stamped.trust {
+        timestamp::Trust::Chained { root } => Some(root),
+        timestamp::Trust::Unchecked => None,
+    };
+    Ok(Stamped { at: stamped.time, authority: stamped.authority, root })
 }
 
 /// A checkpoint that the user holds.

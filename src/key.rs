@@ -1,6 +1,5 @@
 //! Makes and shows the keys that logs are signed with.
 
-
 use anyhow::Context as _;
 use schemas::tlog::KeyName;
 

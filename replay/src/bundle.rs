@@ -24,7 +24,7 @@ pub use check::check;
 pub use fault::{FAULTS_MAX, Fault};
 pub use statement::{Stamp, Statement, Vouched};
 pub use summary::Place;
-pub use vouch::{Stamped, Trust};
+pub use vouch::{Stamped, Stamping, Trust};
 
 /// A bundle, its texts parsed. Nothing of it is checked yet.
 #[derive(Clone, Debug)]

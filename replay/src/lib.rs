@@ -43,7 +43,8 @@ mod walk;
 
 pub use audit::{Progress, VerifyOptions, verify};
 pub use bundle::{
-    FAULTS_MAX, Fault, Place, Stamp, Stamped, Statement, Trust, Vouched, check as check_bundle,
+    FAULTS_MAX, Fault, Place, Stamp, Stamped, Stamping, Statement, Trust, Vouched,
+    check as check_bundle,
 };
 pub use command::{read, trace};
 pub use context::{CONTEXT_ENTRIES_MAX, CONTEXT_WORK_MAX};

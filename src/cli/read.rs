@@ -76,6 +76,9 @@ pub(crate) struct Verify {
     /// Of a bundle: a checkpoint of the log that you hold; the bundle's may not be older
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
+    /// Of a bundle: roots of time-stamp authorities that you trust, PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) roots: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) json: Json,
 }

@@ -101,8 +101,6 @@ impl Summary {
 
     /// The links in words.
     fn run(&self) -> String {
-        let name =
-            |place: &Option<Place>| place.as_ref().map_or_else(String::new, Place::to_string);
         format!(
             "{} records of partition {} of topic {}, from {} to {}, as of checkpoint {} of log {}",
             self.records,
@@ -125,8 +123,12 @@ impl Summary {
                 let (kind, at, offset) = self.event.clone().unwrap_or_default();
                 let kind = escaped(&kind);
                 vec![format!(
-                    "The event {digest} ({kind}, {at} by its source's clock) of {session} was sealed at offset {offset}, in {}.",
-                    self.run()
+                    "The event {digest} ({kind}, {at} by its source's clock) of {session} was sealed at offset {offset} of partition {} of topic {}: in {}, as of checkpoint {} of log {}.",
+                    self.claim.partition,
+                    self.claim.topic,
+                    name(&self.first),
+                    self.claim.size,
+                    self.claim.origin,
                 )]
             }
             Claimed::Session => {
@@ -194,6 +196,11 @@ impl Summary {
         }
         limits
     }
+}
+
+/// A link in words.
+fn name(place: &Option<Place>) -> String {
+    place.as_ref().map_or_else(String::new, Place::to_string)
 }
 
 fn place(link: &crate::bundle::Link) -> Option<Place> {

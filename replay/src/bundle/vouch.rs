@@ -20,7 +20,7 @@ pub struct Trust<'a> {
     /// A checkpoint that the verifier holds: the bundle's may not be older.
     pub known: Option<&'a Checkpoint>,
     /// Checks an RFC 3161 response to a request for the data with this digest; without it time-stamps are not looked at.
-    pub stamped: Option<&'a dyn Fn(&[u8], &Digest) -> Result<Stamped, String>>,
+    pub stamped: Option<&'a Stamping<'a>>,
 }
 
 impl fmt::Debug for Trust<'_> {
@@ -32,6 +32,9 @@ impl fmt::Debug for Trust<'_> {
             .finish_non_exhaustive()
     }
 }
+
+/// What says what a time-stamp of these data shows, or why nothing.
+pub type Stamping<'a> = dyn Fn(&[u8], &Digest) -> Result<Stamped, String> + 'a;
 
 /// What a time-stamp shows.
 #[derive(Clone, Debug, PartialEq, Eq)]

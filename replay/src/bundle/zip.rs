@@ -38,10 +38,10 @@ pub(crate) struct Writer {
 }
 
 /// What of a member stands in both of its headers: from the version that is needed on, as far as the name's length.
-fn fields(method: u16, crc: u32, sizes: [u32; 2], name: u16) -> Vec<u8> {
+fn fields(method: u16, crc: u32, [packed, size]: [u32; 2], name: u16) -> Vec<u8> {
     let mut fields = Vec::with_capacity(24);
     [VERSION, 0, method, 0, DATE].iter().for_each(|field| fields.extend(field.to_le_bytes()));
-    [crc, sizes[0], sizes[1]].iter().for_each(|field| fields.extend(field.to_le_bytes()));
+    [crc, packed, size].iter().for_each(|field| fields.extend(field.to_le_bytes()));
     fields.extend(name.to_le_bytes());
     fields
 }

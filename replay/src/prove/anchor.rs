@@ -31,7 +31,7 @@ pub(crate) async fn choose(
     let mut found: BTreeMap<u64, [Vec<String>; 2]> = BTreeMap::new();
     for (kind, folder) in ["log/cosignatures", "log/timestamps"].into_iter().enumerate() {
         // Keys of a size have a slash where this ends, and so come after it.
-        let after = format!("{folder}/{:020}", entries);
+        let after = format!("{folder}/{entries:020}");
         let page = store.objects().page(folder, Some(&after)).await.map_err(read(folder))?;
         for key in page.keys {
             let size = key.split('/').nth(2).and_then(|size| size.parse().ok());
