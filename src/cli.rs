@@ -3,6 +3,8 @@
 mod doctor;
 mod hold;
 mod import;
+mod key;
+mod prove;
 mod read;
 mod sealing;
 mod serve;
@@ -18,6 +20,8 @@ use doctor::DOCTOR_HELP;
 pub(crate) use doctor::Doctor;
 pub(crate) use hold::Hold;
 pub(crate) use import::{Import, ImportForm, OpenaiChat};
+pub(crate) use key::Key;
+pub(crate) use prove::{Prove, ProveHow, Receipt};
 pub(crate) use read::{Export, ExportForm, Json, Sessions, Store, Trace, Verify};
 pub(crate) use sealing::{Resume, Sealer, SealerCommand, Sealing};
 pub(crate) use serve::{Ingest, Keys, SettingsArgs, Up, Who};
@@ -64,8 +68,16 @@ pub(crate) enum Run {
     Sessions(Sessions),
     /// Shows what happened in a session, and why
     Trace(Trace),
-    /// Checks everything that was sealed
+    /// Checks everything that was sealed, or an evidence bundle
     Verify(Verify),
+    /// Makes an evidence bundle: a file that proves something to whoever has it
+    #[command(subcommand)]
+    Prove(Prove),
+    /// Makes the evidence bundle of an event whose digest its producer kept
+    Receipt(Box<Receipt>),
+    /// Makes and shows the keys that logs of segments are signed with
+    #[command(subcommand)]
+    Key(Key),
     /// Puts legal holds on what a session's trace rests on, or takes them away
     #[command(subcommand)]
     Hold(Hold),

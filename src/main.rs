@@ -1,5 +1,6 @@
 //! `chancery`: the one binary; parses the command line and calls a crate.
 
+mod bundle;
 mod cli;
 mod demo;
 mod doctor;
@@ -8,10 +9,12 @@ mod exit;
 mod framing;
 mod hold;
 mod import;
+mod key;
 mod log_key;
 mod logging;
 mod metrics;
 mod output;
+mod prove;
 mod read;
 mod sealing;
 mod sections;
@@ -65,7 +68,11 @@ async fn run(run: Run) -> anyhow::Result<Exit> {
         Run::Sources(args) => sources::run(args),
         Run::Sessions(args) => read::sessions(args).await,
         Run::Trace(args) => read::trace(args).await,
+        Run::Verify(args) if args.is_bundle() => bundle::verify(&args),
         Run::Verify(args) => verify::run(args).await,
+        Run::Prove(args) => prove::run(args).await,
+        Run::Receipt(args) => prove::receipt(*args).await,
+        Run::Key(args) => key::run(args),
         Run::Hold(args) => hold::run(args).await,
         Run::Export(args) => read::export(args).await,
     }

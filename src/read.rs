@@ -131,6 +131,7 @@ pub(crate) fn failure(error: replay::Error) -> anyhow::Error {
     match error.kind() {
         ErrorKind::Transient => Exit::Infrastructure,
         ErrorKind::Refused => Exit::Usage,
+        ErrorKind::Early => Exit::Incomplete,
         ErrorKind::Corrupt => Exit::Evidence,
     }
     .because(error, "cannot answer from this store")

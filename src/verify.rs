@@ -21,6 +21,9 @@ const JOBS: usize = 4;
 
 /// Checks everything that was sealed.
 pub(crate) async fn run(args: cli::Verify) -> anyhow::Result<Exit> {
+    if args.checkpoint.is_some() || args.roots.is_some() {
+        return Err(Exit::Usage.error("--checkpoint and --roots are for bundles"));
+    }
     let store = open(&args.store)?;
     let bar = bar();
     let told = |read: Progress| bar.inc(read.bytes);

@@ -80,7 +80,10 @@ pub(crate) async fn find(
     if found.is_empty() { Err(none()) } else { Ok(found) }
 }
 
-fn one_tenant<'a>(keys: impl Iterator<Item = &'a KafkaKey>, session: &str) -> Result<(), Error> {
+pub(crate) fn one_tenant<'a>(
+    keys: impl Iterator<Item = &'a KafkaKey>,
+    session: &str,
+) -> Result<(), Error> {
     let mut tenants: Vec<String> = keys.map(|key| key.tenant.to_string()).collect();
     tenants.sort_unstable();
     tenants.dedup();

@@ -338,6 +338,7 @@ column_indices! {
     RAW_REASON = 13 "raw_reason",
     RAW_SALT = 14 "raw_salt",
     RAW = 15 "raw",
+    EVENT_ID = 16 "event_id",
     KIND = 19 "kind",
     OCCURRED_AT = 20 "occurred_at",
     PHASE = 22 "phase",

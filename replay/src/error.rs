@@ -60,6 +60,20 @@ pub enum Error {
         /// What is limited, and to how much.
         limit: String,
     },
+    /// What is to be proven is sealed, and not in the log yet.
+    #[error(
+        "{what} is not enrolled yet: what is not in the log cannot be proven; ask again in a while"
+    )]
+    NotEnrolled {
+        /// The segment, or the store.
+        what: String,
+    },
+    /// It cannot be proven as it was put.
+    #[error("this cannot be proven: {why}")]
+    Unprovable {
+        /// Why not.
+        why: String,
+    },
     /// The store has no legal holds.
     #[error("there are no legal holds here: {why}")]
     NoHolds {
@@ -81,6 +95,8 @@ pub enum ErrorKind {
     Transient,
     /// The question cannot be answered as it was put: ask another.
     Refused,
+    /// What is asked for is not there yet: ask again later.
+    Early,
     /// Stop and wake a human.
     Corrupt,
 }
@@ -91,11 +107,13 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Read { .. } | Self::Stopped(_) | Self::Write(_) => ErrorKind::Transient,
+            Self::NotEnrolled { .. } => ErrorKind::Early,
             Self::TooLarge { .. } | Self::Damaged { .. } => ErrorKind::Corrupt,
             Self::Open { .. }
             | Self::NoSession { .. }
             | Self::Ambiguous { .. }
             | Self::NoHolds { .. }
+            | Self::Unprovable { .. }
             | Self::TooMuch { .. } => ErrorKind::Refused,
         }
     }

@@ -4,6 +4,7 @@
 //! row is rebuilt and read again. Knows nothing of how segments are written; it meets the writer in `docs/format.md` alone.
 
 mod audit;
+mod bundle;
 mod chain;
 mod chat;
 mod claim;
@@ -25,6 +26,7 @@ mod lock;
 mod message;
 mod page;
 mod profile;
+mod prove;
 mod report;
 mod row;
 mod segment;
@@ -40,6 +42,10 @@ mod version;
 mod walk;
 
 pub use audit::{Progress, VerifyOptions, verify};
+pub use bundle::{
+    FAULTS_MAX, Fault, Place, Stamp, Stamped, Stamping, Statement, Trust, Vouched,
+    check as check_bundle,
+};
 pub use command::{read, trace};
 pub use context::{CONTEXT_ENTRIES_MAX, CONTEXT_WORK_MAX};
 pub use diff::{FIELDS_MAX, FieldChange};
@@ -51,6 +57,7 @@ pub use hold::{Hold, Object, ObjectKind, hold};
 pub use load::SESSION_BYTES_MAX;
 pub use message::{Message, ToolRequest};
 pub use page::{PAGES_MAX, UNCOMPRESSED_BYTES_MAX};
+pub use prove::{Disclose, ProveOptions, Proven, Question, Sought, prove};
 pub use report::{Abandoned, Loss, Report, SignatureCounts, StorageCounts};
 pub use session::{
     Body, Content, Entry, Position, Repeat, SESSION_ENTRIES_MAX, Session, SessionEvent, What,

@@ -44,7 +44,7 @@ impl Message {
         }
     }
 
-    fn parse(bytes: &[u8], role: &str) -> Option<Self> {
+    pub(crate) fn parse(bytes: &[u8], role: &str) -> Option<Self> {
         let Value::Object(object) = serde_json::from_slice(bytes).ok()? else { return None };
         let said = object.get("role").and_then(Value::as_str);
         let mut message = Self { role: said.unwrap_or(role).to_owned(), ..Self::default() };

@@ -13,6 +13,10 @@ use crate::decode::{self, Batch, StoredBody};
 pub(crate) struct Row<'a> {
     pub(crate) offset: Offset,
     pub(crate) timestamp: Timestamp,
+    /// Headers digest, event digest, row digest and leaf.
+    pub(crate) headers: Digest,
+    pub(crate) event: Digest,
+    pub(crate) row: Digest,
     pub(crate) leaf: Digest,
     pub(crate) content: Content<'a>,
 }
@@ -84,8 +88,9 @@ pub(crate) fn read<'a, 'b: 'a>(
             (event.event_digest, carriage, Content::Event(Box::new(event)))
         }
     };
-    let leaf = leaf(&session, offset, &row_digest(&event_digest, &carriage_digest));
-    Ok(Row { offset, timestamp, leaf, content })
+    let (headers, event) = (carriage.headers_digest, event_digest);
+    let row = row_digest(&event, &carriage_digest);
+    Ok(Row { offset, timestamp, headers, event, row, leaf: leaf(&session, offset, &row), content })
 }
 
 fn timestamp(batch: &Batch<'_>, row: usize) -> Result<Timestamp, Fault> {

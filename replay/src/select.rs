@@ -57,7 +57,7 @@ pub(crate) struct Carried {
 
 #[derive(Clone, Debug)]
 pub(crate) enum CarriedWhat {
-    Clear(Bytes),
+    Clear(Salt, Bytes),
     Claim(Salt),
     Encrypted(String),
 }
@@ -187,7 +187,9 @@ fn keep(batch: &Batch<'_>, index: usize, chain: &Chain, value: &mut Vec<u8>) -> 
 fn owned(event: &Event<'_>) -> StoredEvent {
     let body = |body: &schemas::Body<'_>| {
         let what = match (&body.enc, body.data, body.salt) {
-            (None, Some(data), _) => CarriedWhat::Clear(Bytes::copy_from_slice(data)),
+            (None, Some(data), Some(salt)) => {
+                CarriedWhat::Clear(salt, Bytes::copy_from_slice(data))
+            }
             (None, None, Some(salt)) => CarriedWhat::Claim(salt),
             (enc, _, _) => CarriedWhat::Encrypted(
                 enc.as_ref().map_or_else(String::new, |e| e.key_id.to_string()),

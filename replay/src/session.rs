@@ -209,7 +209,7 @@ impl Resolver {
     fn event(&mut self, stored: StoredEvent, fetched: &Fetched) -> Arc<SessionEvent> {
         for body in stored.bodies {
             let found = match body.what {
-                CarriedWhat::Clear(bytes) => Body::Clear(bytes),
+                CarriedWhat::Clear(_, bytes) => Body::Clear(bytes),
                 CarriedWhat::Encrypted(key) => Body::Encrypted(key),
                 CarriedWhat::Claim(_) => match fetched.get(&body.digest) {
                     Some(Ok(bytes)) => Body::Clear(bytes.clone()),

@@ -1,5 +1,6 @@
 //! The leaf of a row (`docs/format.md`, section 4.1): event and carriage bound to session and offset.
 
+use crate::bundle::{ShownBody, ShownEvent};
 use crate::digest::{Digest, Hasher, Salt, digest_of_parts};
 use crate::event::Body;
 use crate::id::{Offset, SessionKey};
@@ -31,6 +32,19 @@ impl Carriage<'_> {
         event.bodies.iter().fold(hasher, body).lp(&[]).finish()
     }
 
+    /// The carriage digest of an event row that a bundle shows.
+    #[must_use]
+    pub fn of_shown(&self, event: &ShownEvent) -> Digest {
+        let hasher = self
+            .start(event.schema)
+            .lp(&event.frame)
+            .opt(event.signature.as_deref())
+            .opt(event.admission.as_deref())
+            .len(event.bodies.len());
+        let body = |hasher: Hasher, body: &ShownBody| item(hasher, &body.digest, body.item);
+        event.bodies.iter().fold(hasher, body).lp(&[]).finish()
+    }
+
     /// The carriage digest of a raw row.
     #[must_use]
     pub fn of_raw(&self, reason: Reason) -> Digest {
@@ -49,8 +63,16 @@ impl Carriage<'_> {
 }
 
 fn body(hasher: Hasher, body: &Body<'_>) -> Hasher {
-    let hasher = hasher.bytes(&body.digest.0);
-    if body.is_inline_clear() { hasher.u8(0) } else { hasher.u8(1).bytes(&body_item_hash(body).0) }
+    let hash = (!body.is_inline_clear()).then(|| body_item_hash(body));
+    item(hasher, &body.digest, hash)
+}
+
+fn item(hasher: Hasher, digest: &Digest, hash: Option<Digest>) -> Hasher {
+    let hasher = hasher.bytes(&digest.0);
+    match hash {
+        None => hasher.u8(0),
+        Some(hash) => hasher.u8(1).bytes(&hash.0),
+    }
 }
 
 /// `H("raw", salt ‖ opt(value))`: the event digest of a raw row.

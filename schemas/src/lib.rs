@@ -4,6 +4,7 @@
 //! object stores or Parquet libraries; whoever writes and whoever reads both depend on this crate and not on each other.
 
 mod avro;
+mod bundle;
 mod column;
 mod digest;
 mod epoch;
@@ -27,6 +28,9 @@ mod timestamp;
 pub mod tlog;
 mod value;
 
+pub use bundle::{
+    BundleName, Claim, Claimed, Monitor, Rows, Shown, ShownBody, ShownContent, ShownEvent, ShownRow,
+};
 pub use column::{COLUMNS, Column, ColumnType, FIRST_VIEW, View};
 pub use digest::{Digest, Hasher, Salt};
 pub use epoch::{EpochOpening, TerminalObject};
@@ -51,8 +55,8 @@ pub use merkle::{
 };
 pub use message::{
     ENVELOPE_BYTES_MAX, Event, Header, LIST_ITEMS_MAX, Malformed, Message, Place, Reason,
-    STRING_BYTES_MAX, VALUE_BYTES_MAX, read, read_confluent, read_rebuilt, read_rebuilt_confluent,
-    read_value,
+    STRING_BYTES_MAX, VALUE_BYTES_MAX, read, read_confluent, read_envelope, read_rebuilt,
+    read_rebuilt_confluent, read_value,
 };
 pub use partition::partition_of;
 pub use proof::{Neighbour, SessionProof};

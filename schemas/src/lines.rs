@@ -5,6 +5,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
 use crate::gaps::Counted;
 use crate::id::Topic;
 use crate::text;
@@ -60,6 +63,12 @@ impl<'a> Lines<'a> {
         parsed.ok_or_else(|| self.wrong(name))
     }
 
+    /// Whether the next line has this name.
+    pub(crate) fn next_is(&self, name: &str) -> bool {
+        let line = self.lines.clone().next();
+        line.is_some_and(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')))
+    }
+
     fn wrong(&self, name: &str) -> RecordError {
         RecordError { kind: self.kind, why: format!("line `{name}` is missing or wrong") }
     }
@@ -79,6 +88,24 @@ pub(crate) fn canonical<T: fmt::Display>(
 
 pub(crate) fn dash<T: fmt::Display>(value: Option<&T>) -> String {
     value.map_or_else(|| "-".to_owned(), T::to_string)
+}
+
+/// Bytes as base64.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Base64(pub(crate) Vec<u8>);
+
+impl fmt::Display for Base64 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&BASE64_STANDARD.encode(&self.0))
+    }
+}
+
+impl FromStr for Base64 {
+    type Err = base64::DecodeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        BASE64_STANDARD.decode(text).map(Self)
+    }
 }
 
 /// How an object is locked.

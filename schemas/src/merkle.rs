@@ -12,7 +12,7 @@ pub(crate) fn node(left: &Digest, right: &Digest) -> Digest {
 
 /// Leaves left of the split of a tree of `size` > 1: the largest power of two below it.
 fn split(size: usize) -> usize {
-    size.next_power_of_two() / 2
+    size.saturating_sub(1).checked_ilog2().map_or(0, |power| 1 << power)
 }
 
 /// The Merkle tree hash of `leaves`; of none, SHA-256 of nothing.

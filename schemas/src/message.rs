@@ -210,6 +210,21 @@ pub fn read_value<'a>(
     event.map_err(|(reason, detail)| Malformed { reason, detail, session_key: SessionKey::NONE })
 }
 
+/// Reads an envelope that stands alone, by the rules 5 and 6 of the table.
+///
+/// # Errors
+/// The rule that it breaks.
+pub fn read_envelope(bytes: &[u8]) -> Result<Envelope<'_>, &'static str> {
+    let mut from = Reader::new(bytes);
+    let envelope = Envelope::read(&mut from).map_err(|Fault(detail)| detail)?;
+    if !from.rest().is_empty() {
+        return Err("bytes follow its last field");
+    }
+    let over = (bytes.len() > ENVELOPE_BYTES_MAX).then_some("the envelope is over 1 MiB");
+    let broken = from.field.or(over).or_else(|| broken_rule(&envelope));
+    broken.map_or(Ok(envelope), Err)
+}
+
 fn take_apart<'a>(
     message: &Message<'a>,
     place: Place,

@@ -1,6 +1,6 @@
 //! The command lines of what reads a store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use schemas::Micros;
@@ -61,7 +61,7 @@ pub(crate) struct Trace {
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// A folder made by `up`, or a store's folder or URL
+    /// A folder made by `up`, a store's folder or URL, or an evidence bundle
     pub(crate) store: String,
     /// Looks at versions, delete markers and locks too, and finds originals under what was put over them; S3 only
     #[arg(long)]
@@ -70,8 +70,24 @@ pub(crate) struct Verify {
     /// of 32 bytes), and, where all events of a producer must be signed, required = true and its producer_id
     #[arg(long, value_name = "FILE")]
     pub(crate) sources: Option<PathBuf>,
+    /// Whom to trust for the log of segments: its verifier key, or a C2SP tlog-policy with witnesses too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    /// Of a bundle: a checkpoint of the log that you hold; the bundle's may not be older
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// Of a bundle: roots of time-stamp authorities that you trust, PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) roots: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) json: Json,
+}
+
+impl Verify {
+    /// Whether the argument is a file, which no store is.
+    pub(crate) fn is_bundle(&self) -> bool {
+        Path::new(&self.store).is_file()
+    }
 }
 
 #[derive(Debug, Args)]
@@ -99,7 +115,7 @@ pub(crate) enum ExportForm {
 }
 
 /// RFC 3339, or a day, which begins at midnight UTC.
-fn time(text: &str) -> Result<Micros, String> {
+pub(super) fn time(text: &str) -> Result<Micros, String> {
     let day = || Micros::parse(&format!("{text}T00:00:00Z"));
     let wrong = || "it must be like 2026-11-22T10:00:00Z or 2026-11-22".to_owned();
     Micros::parse(text).or_else(day).ok_or_else(wrong)

@@ -22,6 +22,7 @@ mod crash;
 mod doctor;
 mod hostile;
 mod import;
+mod prove;
 #[cfg(feature = "services")]
 mod proxy;
 mod recorder;

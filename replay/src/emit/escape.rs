@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Whether a character must not reach a terminal.
-fn is_unsafe(c: char) -> bool {
+pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{61c}'
@@ -16,7 +16,7 @@ fn is_unsafe(c: char) -> bool {
 }
 
 /// The text on one line: newlines are spelled out too.
-pub(super) fn escaped(text: &str) -> Cow<'_, str> {
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
     }

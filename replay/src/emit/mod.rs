@@ -1,6 +1,7 @@
 //! What is read, written out for people and for programs.
 
-mod escape;
+pub(crate) mod escape;
 pub mod json;
+pub mod statement;
 mod table;
 pub mod terminal;

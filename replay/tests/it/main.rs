@@ -1,6 +1,10 @@
 //! Whole stores, read from outside: golden ones that an independent script wrote, and ones that the test writer here wrote.
 
 #[cfg(test)]
+mod bundle;
+#[cfg(test)]
+mod bundle_bytes;
+#[cfg(test)]
 mod export;
 #[cfg(test)]
 mod history;

@@ -1,12 +1,8 @@
 //! The change of a log's key: an entry that the old key and the new one sign.
 
 use std::fmt;
-use std::str::FromStr;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-
-use crate::lines::{Lines, RecordError, Seconds, canonical};
+use crate::lines::{Base64, Lines, RecordError, Seconds, canonical};
 use crate::tlog::key::{LogSigner, VerifierKey};
 
 /// Separates these signatures from those of notes, which have no byte 00.
@@ -22,27 +18,9 @@ pub struct KeyChange {
     /// When, by the clock of whoever changed it.
     pub at: Seconds,
     /// The old key's signature.
-    old_signature: Bytes,
+    old_signature: Base64,
     /// The new key's.
-    new_signature: Bytes,
-}
-
-/// Base64.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Bytes(Vec<u8>);
-
-impl FromStr for Bytes {
-    type Err = base64::DecodeError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        BASE64_STANDARD.decode(text).map(Self)
-    }
-}
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&BASE64_STANDARD.encode(&self.0))
-    }
+    new_signature: Base64,
 }
 
 impl KeyChange {
@@ -53,7 +31,7 @@ impl KeyChange {
     pub fn new(old: &LogSigner, new: &LogSigner, at: Seconds) -> Self {
         let (old_key, new_key) = (old.verifier(), new.verifier());
         let message = message(&old_key, &new_key, at);
-        let sign = |signer: &LogSigner| Bytes(signer.sign_bytes(&message));
+        let sign = |signer: &LogSigner| Base64(signer.sign_bytes(&message));
         let (old_signature, new_signature) = (sign(old), sign(new));
         Self { old: old_key, new: new_key, at, old_signature, new_signature }
     }

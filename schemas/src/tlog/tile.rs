@@ -197,7 +197,7 @@ pub fn consistency_ranges(old: u64, new: u64) -> Vec<Range<u64>> {
 
 /// The largest power of two below `size`, which is at least 2.
 fn split(size: u64) -> u64 {
-    size.next_power_of_two() / 2
+    size.saturating_sub(1).checked_ilog2().map_or(0, |power| 1 << power)
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! What the tests of a store share: copies of golden stores, and changes to them.
 
 pub(crate) mod chat;
+pub(crate) mod log;
 pub(crate) mod writer;
+pub(crate) mod zip;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
