@@ -14,16 +14,17 @@ def files(made):
     one, all_bodies = [made.bodies["prompt"]], list(made.bodies.values())
     start = min(times(made, 0))
     within = {"from": max(times(made, 0)) + 1, "to": min(times(made, 3))}
-    raw = spec.raw_digest(made.tombstone[0]["raw_salt"], None).hex()
+    between = {"from": max(times(made, 2)) + 1, "to": max(times(made, 3))}  # of the session's own rows
     wanted = {
         "event": ("event", made.alpha, links(made, 1, 2), one, {"event": made.base[1].digest.hex()}),
-        "event-raw": ("event", made.alpha, links(made, 1, 2), [], {"event": raw}),
         "session": ("session", made.alpha, links(made, 1, 6), one, {}),
         "session-disclosed": ("session", made.alpha, links(made, 0, 6), all_bodies, {}),
-        "absent": ("absent", made.gone, links(made, 0, 6), [], {"from": start, "to": made.at * 1000 + 10 ** 7}),
+        "absent": ("absent", made.gone, links(made, 0, 6), [], {"from": start, "to": made.last * 1000 + 10 ** 7}),
         "absent-within": ("absent", made.gone, links(made, 1, 6), [], within),
+        "absent-between": ("absent", made.alpha, links(made, 3, 6), [], between),
+        "absent-until": ("absent", made.gone, links(made, 3, 6), [], between | {"to": made.last * 1000}),
     }
-    return {f"{name}.zip": bundle(made, *given) for name, given in wanted.items()}
+    return {f"{name}.zip": bundle(made, *given, heartbeat=name == "absent-until") for name, given in wanted.items()}
 
 
 def times(made, segment):
@@ -37,7 +38,7 @@ def links(made, first, after):
     return [(link, rows.get(named(link))) for link in made.zero.links[first:after]]
 
 
-def bundle(made, claim, session_id, shown, bodies, more, size=264, stored=True):
+def bundle(made, claim, session_id, shown, bodies, more, size=264, heartbeat=False):
     session = spec.session_key("acme", session_id)
     cosigned = made.cosigned[size]
     held = {"checkpoint": made.log.checkpoints[size].encode(), "cosignatures": cosigned.encode()}
@@ -49,6 +50,9 @@ def bundle(made, claim, session_id, shown, bodies, more, size=264, stored=True):
             text, events = rows_text(rows, session, more.get("event"))
             held[f"links/{n:08}/rows"] = text.encode()
             carried += events
+    if heartbeat:
+        beat = made.log.entries[-1]
+        held |= {"heartbeat/entry": beat.encode(), "heartbeat/proof": made.log.proof(beat, size, cosigned).encode()}
     named = {content["digest"] for row in carried for content in row["fields"]["contents"]}
     bodies = [(body, content) for body, content in bodies if body["digest"] in named]
     for body, content in bodies:
@@ -63,7 +67,7 @@ def bundle(made, claim, session_id, shown, bodies, more, size=264, stored=True):
     held = {"bundle": spec.lines("chancery/bundle@v1", [(name, fields[name]) for name in CLAIM]).encode()} | held
     held["VERIFY.md"] = b"# How to verify this bundle\n\n`verify.py BUNDLE --trust FILE`\n"
     held["bundle.html"] = b"<!doctype html><title>Evidence</title><p>It proves nothing.\n"
-    return zipped(held, stored)
+    return zipped(held)
 
 
 def rows_text(rows, session, only=None):

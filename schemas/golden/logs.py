@@ -88,6 +88,7 @@ def make():
     late[0]["timestamp"] = made.at * 1000 + 120_000
     zero.seal([event(source, 13, made.beta), late], 15)
     log.append(*zero.links[-2:], *(made.beats() for _ in range(3)))
+    made.last = made.at  # of the last heartbeat
     made.cosigned = {size: "".join(log.cosign(witness, size, made.at + size) for witness in witnesses)
                      for size, witnesses in ((259, made.witnesses[:1]), (264, made.witnesses))}
     return made

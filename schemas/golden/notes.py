@@ -141,7 +141,8 @@ def proofs(made):
            "another_version": good.replace("@v1", "@v2"), "no_checkpoint": good.partition("\n\n")[0] + "\n\n",
            "extra_data": good.replace("index", "extra AAAA\nindex", 1)}
     last = made.log.entries[size - 1]
-    return [case("inclusion", good, **shared), case("of_the_last", made.log.proof(last, size), leaf_hash=spec.record_leaf(last).hex())] + [
+    ends = case("of_the_last", made.log.proof(last, size), leaf_hash=spec.record_leaf(last).hex())
+    return [case("inclusion", good, **shared), ends] + [
         case(name, text, False, **shared) for name, text in bad.items()]
 
 

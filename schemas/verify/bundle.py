@@ -1,27 +1,26 @@
 """Evidence bundles (section 10 of docs/format.md): what each claims, and every step that shows it or fails to."""
 
-import io
 import re
-import zipfile
-import zlib
+from datetime import datetime
 from pathlib import Path
 
+import entry
 import note
 import tree
-from message import H, key_of, know, sha256
-from record import HEX, NAME, NUMBER, TOPIC, Links, parse_enrolled, parse_opening, pattern_of
+from archive import BadArchive, unpack
+from message import CONFLUENT, SINGLE, H, key_of, know, sha256
+from record import HEX, INSTANT, NUMBER, TOPIC, Links, parse_enrolled, parse_opening, pattern_of
 from rows import BadRows, Shown
 from timestamp import check_timestamp
 
-BYTES_MAX = 1 << 30  # of all files, unpacked
 LINKS_MAX = 10 ** 8
 MILLISECONDS = "-|0|-?[1-9][0-9]{0,18}"
 CLAIM = pattern_of("bundle", {
     "claim": "event|session|absent", "origin": "[^\n]+", "size": NUMBER, "topic": TOPIC, "partition": NUMBER,
     "key": "[A-Za-z0-9+/]+={0,2}", "event": f"{HEX}|-", "from": MILLISECONDS, "to": MILLISECONDS, "links": NUMBER,
-    "disclosed": NUMBER, "withheld": NUMBER, "monitor": "[^\n]+", "made_at": "[0-9-]{10}T[0-9:]{8}Z", "writer": f"{NAME}/{NAME}"})
+    "disclosed": NUMBER, "withheld": NUMBER, "monitor": "[^\n]+", "made_at": INSTANT, "writer": "(?=[^\n]{1,100}\n)[!-~]+/[!-~]+"})
 NAMES = re.compile(f"bundle|checkpoint|cosignatures|timestamps/[a-z0-9-]{{1,64}}[.]tsr|links/[0-9]{{8}}/(?:entry|proof|rows)"
-                   f"|bodies/{HEX}|schemas/{HEX}[.]avsc|VERIFY[.]md|bundle[.]html")
+                   f"|heartbeat/(?:entry|proof)|bodies/{HEX}|schemas/{HEX}[.]avsc|VERIFY[.]md|bundle[.]html")
 PROOF = re.compile(f"c2sp[.]org/tlog-proof@v1\nindex ({NUMBER})\n((?:[A-Za-z0-9+/]{{43}}=\n)*)\n")
 
 
@@ -49,37 +48,14 @@ def need(good, name, reason):
         raise BadBundle(name, reason)
 
 
-def unpack(data):
-    """The files of the zip, by name."""
-    comment = re.fullmatch(b"[0-9a-f]{64}", data[-64:])
-    hashed = sha256(data[:-64]).hex().encode()
-    need(comment and comment[0] == hashed, "bundle.zip", "its bytes are not those whose hash its comment is")
-    files, room = {}, BYTES_MAX
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            need(archive.comment == comment[0], "bundle.zip", "something follows the zip")
-            for entry in archive.infolist():
-                name = entry.filename
-                need(NAMES.fullmatch(name) and name not in files, name, "no file of a bundle has this name, or two have it")
-                plain = not entry.flag_bits & 0x41 and entry.compress_type in (0, 8)
-                need(plain, name, "encrypted, or neither stored nor deflated")
-                need(entry.file_size <= room, name, "the bundle unpacks to more than 1 GiB")
-                with archive.open(entry) as file:
-                    files[name] = file.read(entry.file_size + 1)
-                need(len(files[name]) == entry.file_size, name, "not of the size that the zip says")
-                room -= entry.file_size
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError) as error:
-        if isinstance(error, BadBundle):
-            raise
-        raise BadBundle("bundle.zip", f"not a zip: {error}") from None
-    return files
-
-
 class Bundle:
     def __init__(self, data, trust, tsa, report):
         self.trust, self.tsa, self.report = trust, tsa, report
-        self.files = unpack(data)
-        self.claim, self.links, self.rows, self.witnesses = None, [], [], {}
+        try:
+            self.files = unpack(data, NAMES)
+        except BadArchive as error:
+            raise BadBundle(*error.args) from None
+        self.claim, self.links, self.rows, self.witnesses, self.beat = None, [], [], {}, None
 
     def check(self):
         self.read_claim()
@@ -134,6 +110,7 @@ class Bundle:
              "not that of the claim's origin and size")
         keys = [key for key in self.trust.logs if key.name == self.checkpoint.origin]
         need(keys, "checkpoint", "no key of this log was given")
+        need(all(line.name == self.checkpoint.origin for line in signed), "checkpoint", "a signature that is not the log's")
         known = [key for key in keys if any((line.name, line.id) == (key.name, key.id) for line in signed)]
         need(known, "checkpoint", "it is signed with no key that was given")
         try:
@@ -166,17 +143,31 @@ class Bundle:
             text = self.text(name)
             link = (parse_opening if text.startswith("chancery/epoch@v1\n") else parse_enrolled)(text)
             need(link, name, "neither a record nor an opening")
-            last = self.check_proof(n, text, last)
+            last = self.check_proof(f"links/{n:08}/proof", text, last)
             for reason in chain.faults(link):
                 raise BadBundle(name, reason)
             need((link["topic"], link["partition"]) == (self.claim["topic"], self.claim["partition"]), name, "of another partition")
-            need(self.kind == "event" or self.murmur % int(link["partitions"]) == int(link["partition"]), name,
-                 "the session's key is not of this partition")
+            theirs = self.murmur % int(link["partitions"]) == int(link["partition"])
+            need(theirs, name, "the session's key is not of this partition")
             self.links.append((link, self.check_rows(n, link)))
+        if self.files.keys() & {"heartbeat/entry", "heartbeat/proof"}:
+            self.check_heartbeat(chain.head.leaf, last)
 
-    def check_proof(self, n, text, last):
+    def check_heartbeat(self, leaf, last):
+        """A heartbeat by which the last link was still the newest one."""
+        text = self.text("heartbeat/entry")
+        self.check_proof("heartbeat/proof", text, last)
+        try:
+            beat = entry.parse_heartbeat(text)
+            self.beat = datetime.strptime(beat.at, "%Y-%m-%dT%H:%M:%S%z")
+        except ValueError as error:
+            raise BadBundle("heartbeat/entry", str(error)) from None
+        lines = [line for line in beat.beats if (beat.topic, line["partition"]) == (self.claim["topic"], self.claim["partition"])]
+        need([line["leaf"] for line in lines] == [leaf], "heartbeat/entry", "it does not name the last link")
+
+    def check_proof(self, name, text, last):
         """The index of the entry, which is after the one before."""
-        name, proof = f"links/{n:08}/proof", self.file(f"links/{n:08}/proof")
+        proof = self.file(name)
         match = PROOF.match(proof.decode("utf-8", "replace"))
         need(match, name, "not a proof, without extra data")
         need(proof == match[0].encode() + self.cosigned, name, "its checkpoint is not that of the bundle with its cosignatures")
@@ -191,12 +182,10 @@ class Bundle:
         return index
 
     def check_rows(self, n, link):
-        """What is shown of a record; None of an opening, and of a record beside the time of an absence that shows nothing."""
+        """What is shown of a record; None of an opening."""
         name = f"links/{n:08}/rows"
         if "reason" in link:
             need(name not in self.files, name, "an opening has no rows")
-            return None
-        if name not in self.files and self.beside(link):
             return None
         try:
             shown = Shown(self.file(name), self.session, self.key)
@@ -206,14 +195,12 @@ class Bundle:
         for row in shown.rows:
             if row.fields:
                 need((row.fields["tenant"], row.fields["session_id"]) == self.parsed, name, "an event of another session")
+                first, size = CONFLUENT if link["framing"] == "confluent" else SINGLE
+                need(row.frame.startswith(first) and len(row.frame) == size, name, "a frame that is not the topic's")
         self.rows += shown.rows
         return shown
 
     # The claim itself, 10.1.
-
-    def beside(self, link):
-        """Whether all messages of a record are before or after the time of an absence."""
-        return self.kind == "absent" and (self.before(link) or self.behind(link))
 
     def before(self, link):
         return link["time_max"] != "-" and int(link["time_max"]) < self.first
@@ -224,17 +211,26 @@ class Bundle:
     def check_claim(self):
         if self.kind == "event":
             need(len(self.links) == 1 and "reason" not in self.links[0][0], "bundle", "an event is of one record")
-            need(self.rows[0].event.hex() == self.claim["event"], "links/00000000/rows", "it is another event")
+            row = self.rows[0]
+            need(row.fields and row.event.hex() == self.claim["event"], "links/00000000/rows", "it is another event, or none")
             return
         need(any("reason" not in link for link, _ in self.links), "bundle", "no record is shown")
         if self.kind == "session":
             need(self.rows, "bundle", "no row of the session is shown")
             return
         for n, (link, shown) in enumerate(self.links):
-            need(not shown or not shown.rows or self.beside(link), f"links/{n:08}/rows", "it shows a row of the session")
+            inside = [row for row in shown.rows if row.time is None or self.first <= row.time < self.after] if shown else []
+            need(not inside, f"links/{n:08}/rows", "it shows a row of the session in that time, or of no time")
         first = self.links[0][0]
         need(first["epoch"] == "0" if "reason" in first else self.before(first), "links/00000000/entry",
              "links before it may hold messages of that time")
+
+    def reach(self):
+        """Up to when an absence is proven; the rest is the maker's word."""
+        records = [link for link, _ in self.links if "reason" not in link]
+        if self.behind(records[-1]) or self.beat and self.beat.timestamp() * 1000 >= self.after:
+            return self.after
+        return max((int(record["time_max"]) + 1 for record in records if record["time_max"] != "-"), default=self.first)
 
     # Step 6.
 
@@ -267,9 +263,10 @@ class Bundle:
         elif self.kind == "session":
             yield f"proven: these {len(self.rows)} rows are all of {session} in {span} of {where}"
         else:
-            yield f"proven: {session} has no row from {self.first} to {self.after} (ms) in {span} of {where}"
-            if "reason" not in self.links[-1][0] and not self.behind(last):
-                yield "as far as the maker knew, there was no record after these"
+            reach = max(self.first, min(self.reach(), self.after))
+            yield f"proven: {session} has no row from {self.first} to {reach} (ms) in {span} of {where}"
+            if reach < self.after:
+                yield f"not proven: that it has none from {reach} to {self.after}: that no record came later is the maker's word"
         signers = ", ".join(key.text for key in self.signers)
         yield f"by: {claim['origin']}, checkpoint of size {claim['size']}, signed with {signers}"
         for name, time in sorted(self.witnesses.items()):

@@ -5,7 +5,7 @@ from collections import namedtuple
 
 import strict_ed25519
 import note
-from record import HEX, INSTANT, NUMBER, TOPIC, Links, leaf_of, parse_enrolled, parse_opening
+from record import HEX, INSTANT, NUMBER, TOPIC, Links, parse_enrolled, parse_opening, place_of
 
 ENTRIES_MAX, BEATS_MAX = 256, 256
 VKEY = "[!-~\x80-\U0010ffff]+"
@@ -97,11 +97,17 @@ def parse_commit(data):
     return Commit(match["origin"], start, bytes.fromhex(match["root"]), entries)
 
 
+def key_of(link):
+    """The key of the object that is enrolled: the segment of a record, or the opening."""
+    return link.get("key") or f"epochs/{place_of(link)}"
+
+
 class Order:
     """Entries one after the other: what breaks their order, and what they say in the end."""
 
     def __init__(self):
-        self.partitions, self.taken = {}, {}  # (topic, partition) -> Links; its openings of epoch 0 and prevs that were followed
+        self.partitions = {}  # (topic, partition) -> Links
+        self.chains = {}  # (topic, partition) -> its links that count, in order
         self.enrolled = {}  # object key -> text, of openings and of segments
         self.keys = []  # key changes: (size of the tree that ends with it, KeyChange)
         self.heartbeat = None  # the last one
@@ -119,21 +125,29 @@ class Order:
 
     def link_faults(self, text, link):
         place = link["topic"], int(link["partition"])
-        links = self.partitions.get(place)
-        taken = self.taken.setdefault(place, {})
-        first = "genesis" if link["prev"] == "-" else link["prev"]
-        if first in taken:
-            same = taken[first] == text
+        chain = self.chains.setdefault(place, [])
+        rivals = [n for n, other in enumerate(chain) if other["prev"] == link["prev"]]
+        if rivals and self.sets_aside(link, chain[rivals[0]]):
+            for gone in chain[rivals[0]:]:
+                del self.enrolled[key_of(gone)]
+            del chain[rivals[0]:]
+            self.partitions[place] = links = Links()
+            for kept in chain:
+                links.faults(kept)
+        elif rivals:
+            same = chain[rivals[0]]["text"] == text
             return ["the link is enrolled twice" if same else "another link with this prev is enrolled, and is the one that counts"]
-        head = links and links.head.leaf
-        if link["prev"] != (head or "-"):
-            return ["it comes before the link that its prev names"]
         links = self.partitions.setdefault(place, Links())
-        found = links.faults(link)
-        taken[first] = text
-        key = link.get("key") or f"epochs/{link['topic']}/{int(link['partition']):05}/{int(link['epoch']):010}"
-        self.enrolled[key] = text
-        return found
+        if link["prev"] != (links.head.leaf if links.head else "-"):
+            return ["it comes before the link that its prev names"]
+        chain.append(link)
+        self.enrolled[key_of(link)] = text
+        return links.faults(link)
+
+    def sets_aside(self, link, rival):
+        """Whether an opening lists as abandoned the object of the link that was enrolled in its place."""
+        abandoned = [line.split()[1] for line in link.get("abandoned", "").splitlines()]
+        return rival.get("key") in abandoned
 
     def heartbeat_faults(self, beat):
         due = []

@@ -35,6 +35,7 @@ class Row:
             for name in ("frame", "envelope", "signature", "admission"))
         kind, time = map(int, values["time"].split())
         raw, self.fields = values["raw"], None
+        self.frame, self.time = frame, time if kind else None
         if kind == 0 and time or not -(1 << 63) <= time < 1 << 63 or self.offset >> 63:
             raise BadRows("a time of a row that has none, or a number beyond 63 bits")
         if raw == "-":
@@ -49,11 +50,17 @@ class Row:
                 raise BadRows(f"offset {self.offset}: a raw row that shows what it has not")
             self.schema, self.event = None, bytes.fromhex(values["event"])
         listed = [line.split()[1:] for line in values["bodies"].splitlines()]
+        self.check_bodies([bytes.fromhex(digest) for digest, _ in listed])
         bodies = [bytes.fromhex(digest) + (b"\0" if item == "inline" else b"\1" + bytes.fromhex(item)) for digest, item in listed]
         carriage = H("carriage", self.schema or bytes(32), struct.pack(">Bq", kind, time), opt(key),
                      bytes.fromhex(values["headers"]), lp(frame or b""), opt(signature), opt(admission), u32(len(bodies)), *bodies,
                      lp(b"" if raw == "-" else raw.encode()))
         self.leaf = leaf_of(session, self.offset, H("row", self.event, carriage))
+
+    def check_bodies(self, digests):
+        named = {content["digest"] for content in self.fields["contents"]} if self.fields else set()
+        if len(set(digests)) != len(digests) or not named.issuperset(digests):
+            raise BadRows(f"offset {self.offset}: a body that stands twice, or that the event does not name")
 
     def read(self, frame, envelope, signature, admission):
         """The envelope's fields, where it is well formed."""
@@ -113,6 +120,11 @@ class Shown:
             raise BadRows("the size is not the number of rows that the record says")
         if any(not int(record["start"]) <= offset < int(record["next"]) for _, offset in self.places):
             raise BadRows("an offset that is not the segment's")
+        times = [row.time for row in self.rows if row.time is not None]
+        if times and (record["time_min"] == "-" or min(times) < int(record["time_min"]) or int(record["time_max"]) < max(times)):
+            raise BadRows("a time that is not the segment's")
+        if not self.places and self.start:
+            raise BadRows("nothing is shown, from an index on that is not 0")
         if any(a >= b for a, b in zip(self.places, self.places[1:])):
             raise BadRows("rows are not in order")
         try:

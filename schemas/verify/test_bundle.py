@@ -4,20 +4,20 @@ A bundle that is changed is closed again with the right hash, so that only the c
 """
 
 import base64
-import contextlib
 import io
 import re
 import subprocess
 import sys
 import tempfile
 import unittest
+import warnings
 import zipfile
 from pathlib import Path
-from unittest import mock
 
 from test_log import MADE, TRUST
 from test_verify import V1, findings, run
 
+import archive
 import bundle
 import bundles as golden
 import chancery_spec as spec
@@ -33,8 +33,8 @@ class Bundles(unittest.TestCase):
         self.path = Path(folder.name, "bundle.zip")
 
     def held(self, name):
-        with zipfile.ZipFile(V1 / "bundles" / f"{name}.zip") as archive:
-            return {entry.filename: archive.read(entry) for entry in archive.infolist()}
+        with zipfile.ZipFile(V1 / "bundles" / f"{name}.zip") as opened:
+            return {entry.filename: opened.read(entry) for entry in opened.infolist()}
 
     def reasons(self, data, trust="policy"):
         self.path.write_bytes(data)
@@ -46,7 +46,7 @@ class Bundles(unittest.TestCase):
 
     def test_the_golden_bundles_hold_stored_or_deflated_with_either_trust(self):
         names = sorted(path.stem for path in (V1 / "bundles").glob("*.zip"))
-        self.assertEqual(len(names), 6)
+        self.assertEqual(len(names), 7)
         for name in names:
             self.assertEqual(self.reasons(golden.zipped(self.held(name), stored=False)), [])
             self.assertEqual(self.reasons(golden.zipped(self.held(name)), "vkey"), [])
@@ -64,10 +64,9 @@ class Bundles(unittest.TestCase):
 
     def test_a_flipped_bit_is_found(self):
         held = (V1 / "bundles/event.zip").read_bytes()
-        with mock.patch.object(bundle.Bundle, "check", side_effect=AssertionError):
-            for place in range(len(held)):
-                flipped = held[:place] + bytes([held[place] ^ 1 << place % 8]) + held[place + 1:]
-                self.assertRaises(bundle.BadBundle, bundle.unpack, flipped)
+        for place in range(len(held)):
+            flipped = held[:place] + bytes([held[place] ^ 1 << place % 8]) + held[place + 1:]
+            self.assertRaises(archive.BadArchive, archive.unpack, flipped, bundle.NAMES)
 
     def test_a_flipped_byte_of_any_file_is_refused_by_what_the_file_is(self):
         """The zip is closed again each time. Words for people, and what its maker says of itself, prove nothing and may be any;
@@ -86,7 +85,7 @@ class Bundles(unittest.TestCase):
                         self.assertEqual(len(found), 1, (name, file, place))
 
     def test_files_that_are_missing_or_too_many_are_refused(self):
-        for name in ("event", "session", "absent"):
+        for name in ("event", "session", "absent-until"):
             held = self.held(name)
             for file in held:
                 if file not in ("VERIFY.md", "bundle.html"):
@@ -104,12 +103,14 @@ class Bundles(unittest.TestCase):
         for junk in (b"", b"PK", bytes(200)):
             closed = junk + spec.sha256(junk).hex().encode()
             self.assertRefused("bundle.zip", "not a zip", closed)
-        out = io.BytesIO()
-        with zipfile.ZipFile(out, "w") as archive, contextlib.redirect_stderr(io.StringIO()), self.assertWarns(UserWarning):
-            for _ in range(2):
-                archive.writestr("bundle", b"")
-            archive.comment = bytes(64)
-        self.assertRefused("bundle", "two have it", out.getvalue()[:-64] + spec.sha256(out.getvalue()[:-64]).hex().encode())
+        twice = zip_of([("bundle", b""), ("bundle", b"")])
+        self.assertRefused("bundle", "two have it", twice)
+        self.assertRefused("bundle", "flags, extra fields", zip_of([("bundle", b"")], extra=b"\1\2\0\0"))
+        self.assertRefused("bundle", "neither stored nor deflated", zip_of([("bundle", b"x")], method=zipfile.ZIP_BZIP2))
+        before = golden.zipped(self.held("event"))[:-64]
+        for reason, changed in (("does not end where", before[:-22] + b"x" + before[-22:]), ("not a zip", before[:-1]),
+                                ("does not end where", b"x" + before)):
+            self.assertRefused("bundle.zip", reason, changed + spec.sha256(changed).hex().encode())
 
     def line(self, held, file, old, new):
         self.assertIn(old, held[file])
@@ -167,7 +168,7 @@ class Bundles(unittest.TestCase):
         shown = golden.links(MADE, 0, 6)
         times = {"from": 0, "to": 10 ** 15}
         there = golden.bundle(MADE, "absent", MADE.alpha, shown, [], times)
-        self.assertRefused("links/00000001/rows", "shows a row of the session", there)
+        self.assertRefused("links/00000001/rows", "shows a row of the session in that time", there)
         late = times | {"from": max(golden.times(MADE, 0)) + 1}
         cut = golden.bundle(MADE, "absent", MADE.gone, shown[2:], [], late)
         self.assertRefused("links/00000000/entry", "before it may hold", cut)
@@ -179,26 +180,57 @@ class Bundles(unittest.TestCase):
         self.assertRefused("bundle", "record", golden.bundle(MADE, "event", MADE.alpha, shown[:1], [], event))
         good = golden.bundle(MADE, "event", MADE.alpha, shown[1:2], [], event)
         self.assertEqual(self.reasons(good), [])
-        with zipfile.ZipFile(io.BytesIO(good)) as archive:
-            held = {entry.filename: archive.read(entry) for entry in archive.infolist()}
+        with zipfile.ZipFile(io.BytesIO(good)) as opened:
+            held = {entry.filename: opened.read(entry) for entry in opened.infolist()}
         self.assertRefused("links/00000000/rows", "another event", self.line(held, "bundle", event["event"].encode(), b"0" * 64))
         key = base64.b64encode(f"acme/{MADE.beta}".encode())
         self.assertRefused("links/00000000/rows", "record's root", self.line(
             held, "bundle", base64.b64encode(f"acme/{MADE.alpha}".encode()), key))
         self.assertRefused("bundle", "counts other bodies", self.line(held, "bundle", b"withheld 1", b"withheld 2"))
 
-    def test_an_edge_of_an_absence_need_not_show_rows(self):
-        held = self.held("absent-within")
-        for file in ("links/00000000/rows", "links/00000004/rows"):
-            held.pop(file)
-        self.assertEqual(self.reasons(golden.zipped(held)), [])
-        held.pop("links/00000002/rows")
-        self.assertRefused("links/00000002/rows", "not there", held)
+    def test_an_absence_reaches_as_far_as_records_and_the_heartbeat_do(self):
+        for name in ("absent", "absent-until", "absent-within", "absent-between"):
+            _, printed = run("--trust", TRUST["vkey"], V1 / "bundles" / f"{name}.zip")
+            self.assertEqual("not proven: that it has none" in printed, name == "absent", printed)
+        held = self.held("absent-until")
+        self.assertRefused("heartbeat/entry", "not there", {file: held[file] for file in held if file != "heartbeat/entry"})
+        older = next(text for text in MADE.log.entries if text.startswith("chancery/heartbeat"))
+        self.assertRefused("heartbeat/proof", "ascend", held | {
+            "heartbeat/entry": older.encode(), "heartbeat/proof": MADE.log.proof(older, SIZE, MADE.cosigned[SIZE]).encode()})
+        cut = golden.bundle(MADE, "absent", MADE.gone, golden.links(MADE, 1, 4), [], {"from": 0, "to": 1}, heartbeat=True)
+        self.assertRefused("heartbeat/entry", "not name the last link", cut)
+
+    def test_a_row_of_the_session_at_another_time_is_shown_and_one_of_that_time_is_not_absent(self):
+        shown, first = golden.links(MADE, 3, 6), max(golden.times(MADE, 2)) + 1
+        late = max(golden.times(MADE, 3))
+        for after, reason in ((late, None), (late + 1, "a row of the session in that time")):
+            made = golden.bundle(MADE, "absent", MADE.alpha, shown, [], {"from": first, "to": after})
+            if reason:
+                self.assertRefused("links/00000002/rows", reason, made)
+            else:
+                self.assertEqual(self.reasons(made), [])
+
+    def test_a_raw_row_is_no_event(self):
+        raw = spec.raw_digest(MADE.tombstone[0]["raw_salt"], None).hex()
+        made = golden.bundle(MADE, "event", MADE.alpha, golden.links(MADE, 1, 2), [], {"event": raw})
+        self.assertRefused("links/00000000/rows", "another event, or none", made)
 
     def test_a_disclosed_body_of_another_text_is_refused(self):
         held = self.held("session")
         file = next(name for name in held if name.startswith("bodies/"))
         self.assertRefused(file, "digest", held | {file: held[file][:16] + b"You are a bank robber."})
+
+
+def zip_of(members, extra=b"", method=zipfile.ZIP_STORED):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as made, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, content in members:
+            member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            member.extra = extra
+            made.writestr(member, content, method)
+        made.comment = bytes(64)
+    return out.getvalue()[:-64] + spec.sha256(out.getvalue()[:-64]).hex().encode()
 
 
 class Timestamps(unittest.TestCase):

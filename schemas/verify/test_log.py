@@ -230,6 +230,14 @@ class Rewritten(unittest.TestCase):
         made.zero.seal([], 5)
         return made.zero.links
 
+    def set_aside(self, made):
+        """An epoch after the opening of the first one; the record that was enrolled in its place was damaged, and is abandoned."""
+        zero = made.zero
+        key, record = spec.segment_key("events", 0, 0, 0), spec.record_key("events", 0, 0, 0)
+        zero.prev, zero.next, zero.total = spec.record_leaf(zero.links[0]).hex(), 0, 0
+        zero.open_epoch(0, "operator", logs.time_text(60 + logs.FIRST), abandoned=[(key, "-", spec.sha256(made.files[key]).hex())])
+        del made.files[record]
+
     def test_entries_out_of_order_twice_or_forked_are_found(self):
         for reason, change in (
             (None, lambda made: made.log.append(*self.opened(made), spec_beat(made))),
@@ -237,6 +245,8 @@ class Rewritten(unittest.TestCase):
             ("enrolled twice", lambda made: made.log.append(*self.opened(made), made.zero.links[-1])),
             ("another link with this prev", lambda made: made.log.append(
                 *self.opened(made), made.zero.links[-1].replace("rows 0", "rows 1"))),
+            (None, lambda made: [made.log.append(*self.opened(made)), self.set_aside(made), made.log.append(
+                made.zero.links[-1], spec_beat(made))]),
             ("does not tell", lambda made: made.log.append(*self.opened(made), spec_beat(made).replace(" 5 ", " 6 "))),
             ("does not tell", lambda made: made.log.append(*reversed([*self.opened(made)[:1], spec_beat(made)]))),
             ("not the one in force", lambda made: [self.opened(made), made.log.append(
@@ -253,7 +263,7 @@ class Rewritten(unittest.TestCase):
 
 
 def spec_beat(made):
-    return tlog.heartbeat("events", 0, 1, logs.time_text(logs.FIRST), [(0, 0, made.zero.next, made.zero.prev, "-")])
+    return tlog.heartbeat("events", 0, 1, logs.time_text(logs.FIRST), [(0, made.zero.epoch, made.zero.next, made.zero.prev, "-")])
 
 
 if __name__ == "__main__":
