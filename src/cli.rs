@@ -20,7 +20,7 @@ use doctor::DOCTOR_HELP;
 pub(crate) use doctor::Doctor;
 pub(crate) use hold::Hold;
 pub(crate) use import::{Import, ImportForm, OpenaiChat};
-pub(crate) use key::Key;
+pub(crate) use key::{ChangeKey, Key};
 pub(crate) use prove::{Prove, ProveHow, Receipt};
 pub(crate) use read::{Export, ExportForm, Json, Sessions, Store, Trace, Verify};
 pub(crate) use sealing::{Resume, Sealer, SealerCommand, Sealing};

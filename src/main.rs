@@ -72,7 +72,7 @@ async fn run(run: Run) -> anyhow::Result<Exit> {
         Run::Verify(args) => verify::run(args).await,
         Run::Prove(args) => prove::run(args).await,
         Run::Receipt(args) => prove::receipt(*args).await,
-        Run::Key(args) => key::run(args),
+        Run::Key(args) => key::run(args).await,
         Run::Hold(args) => hold::run(args).await,
         Run::Export(args) => read::export(args).await,
     }

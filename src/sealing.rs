@@ -171,7 +171,8 @@ async fn resume(args: cli::Resume) -> anyhow::Result<Exit> {
     }
 }
 
-fn now() -> Seconds {
+/// By this machine's clock.
+pub(crate) fn now() -> Seconds {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Seconds(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+
+use super::SettingsArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Key {
@@ -19,4 +21,24 @@ pub(crate) enum Key {
         /// The private key
         file: PathBuf,
     },
+    /// Gives a log its next key, by an entry that both keys sign; sealers must have been given both before
+    Change(ChangeKey),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChangeKey {
+    /// The key in force
+    #[arg(long, value_name = "FILE")]
+    pub(crate) old: PathBuf,
+    /// The next key, of the same name
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new: PathBuf,
+    /// The sealers' store: a folder, or s3://bucket/prefix
+    #[arg(long)]
+    pub(crate) store: String,
+    /// Writes without object lock
+    #[arg(long)]
+    pub(crate) unsafe_no_lock: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
 }
