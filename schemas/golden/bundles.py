@@ -62,7 +62,7 @@ def bundle(made, claim, session_id, shown, bodies, more, size=264, heartbeat=Fal
     fields = {"claim": claim, "origin": made.log.key.name, "size": size, "topic": "events", "partition": 0,
               "key": tlog.b64(f"acme/{session_id}".encode()), "event": "-", "from": "-", "to": "-", "links": len(shown),
               "disclosed": len(bodies), "withheld": len(named) - len(bodies),
-              "monitor": f"the whole store up to size {size}, no findings, 2026-10-02T10:00:00Z",
+              "monitor": f"{size} 2026-10-02T10:00:00Z",
               "made_at": "2026-10-02T12:00:00Z", "writer": "golden/1"} | more
     held = {"bundle": spec.lines("chancery/bundle@v1", [(name, fields[name]) for name in CLAIM]).encode()} | held
     held["VERIFY.md"] = b"# How to verify this bundle\n\n`verify.py BUNDLE --trust FILE`\n"
