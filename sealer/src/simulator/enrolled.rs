@@ -42,7 +42,7 @@ pub(super) struct Enrolled {
 impl Enrolled {
     /// The end of the chain as it is enrolled, where all that is committed is published.
     pub(super) fn tip(&self) -> Option<(Epoch, Offset)> {
-        self.tip.filter(|_| self.newest == self.leaves.len() as u64)
+        self.tip.filter(|_| self.newest == u64::try_from(self.leaves.len()).unwrap())
     }
 
     /// Takes in an object under `log/`; `linked` says whether the store holds a link with this text.
@@ -68,13 +68,13 @@ impl Enrolled {
         linked: impl Fn(&Entry) -> bool,
     ) -> Result<(), Violation> {
         let commit = Commit::parse(bytes).map_err(|error| format!("{key}: {error}"))?;
-        let size = self.leaves.len() as u64;
+        let size = u64::try_from(self.leaves.len()).unwrap();
         ensure!(key == LogKey::Commit(size).to_string(), "{key}: the log has {size} entries");
         ensure!(commit.start == size, "{key} says that it begins at {}", commit.start);
         for entry in &commit.entries {
             self.entry(key, entry, &linked)?;
         }
-        let size = self.leaves.len() as u64;
+        let size = u64::try_from(self.leaves.len()).unwrap();
         ensure!(schemas::root(&self.leaves) == commit.root, "{key}: its root is another");
         self.roots.insert(size, commit.root);
         Ok(())
