@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 use crate::clock;
 use crate::config::LogConfig;
 use crate::enrol::Desk;
-use crate::error::Error;
+use crate::error::{Error, causes};
 use crate::metrics::AnchorMetrics;
 use crate::tail::{CHECKPOINT_BYTES_MAX, wrong};
 
@@ -174,11 +174,18 @@ impl Anchors {
         digest: &Digest,
     ) -> Result<Option<Seconds>, String> {
         let key = key.to_string();
-        if self.desk.store.get(&key, ANCHOR_BYTES_MAX).await.map_err(words)?.is_some() {
+        if self
+            .desk
+            .store
+            .get(&key, ANCHOR_BYTES_MAX)
+            .await
+            .map_err(|error| causes(&error))?
+            .is_some()
+        {
             return Ok(None);
         }
-        let answer = authority.stamp(digest).await.map_err(words)?;
-        keep(&self.desk, &key, answer.response.into()).await.map_err(words)?;
+        let answer = authority.stamp(digest).await.map_err(|error| causes(&error))?;
+        keep(&self.desk, &key, answer.response.into()).await.map_err(|error| causes(&error))?;
         Ok(Some(answer.stamped.time))
     }
 }
@@ -194,7 +201,7 @@ enum Why {
 impl Watching {
     /// When the witness signed; `None` where it had signed already.
     async fn cosign(&mut self, desk: &Desk, newest: &Newest) -> Result<Option<Seconds>, Why> {
-        let not = |error: Error| Why::Not(words(error));
+        let not = |error: Error| Why::Not(causes(&error));
         let checkpoint = &newest.signed.checkpoint;
         let key = LogKey::Cosignature(checkpoint.size, self.id).to_string();
         let there = desk.store.get(&key, ANCHOR_BYTES_MAX).await;
@@ -215,7 +222,7 @@ impl Watching {
                 Err(Failed::Size { size, .. }) if size > checkpoint.size => return Ok(None),
                 Err(Failed::Size { size, .. }) => self.seen = size,
                 Err(error @ Failed::Inconsistent { .. }) => return Err(Why::Refused(error)),
-                Err(error) => return Err(Why::Not(words(error))),
+                Err(error) => return Err(Why::Not(causes(&error))),
             }
         }
         Err(Why::Not("it names another size each time".to_owned()))
@@ -246,16 +253,4 @@ async fn root(desk: &Desk, node: &Node, size: u64) -> Result<Digest, Error> {
     let missing = || wrong("log/tile", "the tree has not what a proof needs");
     let tile = node.tile(size).ok_or_else(missing)?;
     node.root(&desk.tile(tile).await?).ok_or_else(missing)
-}
-
-/// An error and its causes.
-fn words(error: impl std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
 }

@@ -16,7 +16,7 @@ use crate::chain::Head;
 use crate::clock;
 use crate::config::LogConfig;
 use crate::enrol::{Desk, Heads};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, causes};
 use crate::links::Confirmed;
 use crate::log::Log;
 use crate::metrics::LogMetrics;
@@ -207,9 +207,9 @@ impl Enrolment {
     fn failed(&self, error: &Error) {
         if error.kind() == ErrorKind::Corrupt {
             self.metrics.stopped(true);
-            error!(%error, "could not enrol");
+            error!(error = %causes(error), "could not enrol");
         } else {
-            warn!(%error, "could not enrol yet");
+            warn!(error = %causes(error), "could not enrol yet");
         }
     }
 }

@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 use crate::batch::Cut;
 use crate::clock;
 use crate::epoch;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, causes};
 use crate::head;
 use crate::lane::Lane;
 use crate::origin::Origin;
@@ -51,14 +51,14 @@ pub(crate) async fn keep(mut lane: Lane, terms: Terms) -> Result<(), Error> {
         let origin = &lane.origin;
         lane.metrics.restarted(origin);
         if failed.kind() == ErrorKind::Corrupt {
-            error!(partition = %origin.partition, error = %chain(&failed), "the partition has stopped");
+            error!(partition = %origin.partition, error = %causes(&failed), "the partition has stopped");
             lane.metrics.stopped(origin, true);
             if !resumed(&lane, &terms, &failed).await {
                 return if terms.revoked.is_cancelled() { Ok(()) } else { Err(failed) };
             }
             wait = RELOAD_WAIT;
         } else {
-            warn!(partition = %origin.partition, error = %chain(&failed), "the partition is loaded again");
+            warn!(partition = %origin.partition, error = %causes(&failed), "the partition is loaded again");
             clock::wait(wait).await;
             wait = (wait * 2).min(RELOAD_WAIT_MAX);
         }
@@ -111,15 +111,4 @@ async fn resumed(lane: &Lane, terms: &Terms, failed: &Error) -> bool {
             }
         }
     }
-}
-
-/// An error and its causes, on one line.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(source) = cause {
-        text = format!("{text}: {source}");
-        cause = source.source();
-    }
-    text
 }
