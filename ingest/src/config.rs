@@ -12,6 +12,8 @@ use crate::error::Error;
 pub struct Config {
     /// Name of this gateway in every admission. Default `gateway`: a host's name would leak into evidence unasked.
     pub gateway_id: String,
+    /// Where producers that keep an event's digest ask for its proof: told with every answer, as `receipts`. Default none.
+    pub receipts: Option<String>,
     /// The retention class of the first topic. Default `standard`. An event that names a class without a topic is
     /// refused, so that a segment never mixes classes.
     pub retention_class: String,
@@ -77,6 +79,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            receipts: None,
             gateway_id: "gateway".to_owned(),
             retention_class: "standard".to_owned(),
             topics: BTreeMap::new(),

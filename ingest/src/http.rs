@@ -58,7 +58,7 @@ async fn events(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, body: B
     let name = outcome.as_ref().map_or_else(|refusal| refusal.code.name_and_status().0, |_| "ok");
     gateway.metrics.request(name);
     match outcome {
-        Ok(events) => answer(&events),
+        Ok(events) => answer(&events, gateway.config.receipts.as_deref()),
         Err(refusal) => {
             tracing::debug!(code = name, message = refusal.message, "request refused");
             refusal.into_response()
@@ -141,7 +141,7 @@ async fn read(
     Ok(bytes.freeze())
 }
 
-fn answer(events: &[Accepted]) -> Response {
+fn answer(events: &[Accepted], receipts: Option<&str>) -> Response {
     let event = |event: &Accepted| {
         let mut object = Map::new();
         object.insert("event_id".to_owned(), event.event_id.as_str().into());
@@ -152,7 +152,11 @@ fn answer(events: &[Accepted]) -> Response {
         Value::Object(object)
     };
     let events: Vec<Value> = events.iter().map(event).collect();
-    let text = json!({ "accepted": events.len(), "events": events }).to_string();
+    let mut answer = json!({ "accepted": events.len(), "events": events });
+    if let (Some(answer), Some(receipts)) = (answer.as_object_mut(), receipts) {
+        answer.insert("receipts".to_owned(), receipts.into());
+    }
+    let text = answer.to_string();
     ([(CONTENT_TYPE, JSON)], text).into_response()
 }
 

@@ -45,6 +45,15 @@ async fn events_are_durable_when_they_are_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_says_where_proofs_are_asked_for() {
+    let place = "https://audit.example/receipts";
+    let served =
+        Served::new(Config { receipts: Some(place.to_owned()), ..Config::default() }).await;
+    let (_, answer) = served.post(json!({"kind": "a", "session_id": "s"}).to_string()).await;
+    assert_eq!((&answer["accepted"], &answer["receipts"]), (&json!(1), &json!(place)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_asked_for_before_the_body_is_read() {
     let served = Served::with(Config::default(), spool::Config::default(), Some("keys.toml")).await;
     // The body never comes, and is not waited for.
