@@ -34,6 +34,18 @@ same one.jsonl
 "$python" "$root/schemas/verify/verify.py" --trust one/log.vkey one
 "$root/tests/log.sh" one one/log.vkey one/log.key
 
+echo "== bundles: all tool results withheld"
+for session in $("$python" -c 'import json; [print(json.loads(line)["session_id"]) for line in list(open("sessions.jsonl"))[::20]]'); do
+    said=(--disclose role:system --disclose role:user --disclose role:assistant)
+    "$chancery" prove session "$session" one -o some.zip "${said[@]}" >/dev/null 2>&1
+    "$chancery" prove session "$session" one -o all.zip --disclose all >/dev/null 2>&1
+    for bundle in some.zip all.zip; do
+        "$chancery" verify "$bundle" --trust one/log.vkey >/dev/null
+        "$python" "$root/schemas/verify/verify.py" "$bundle" --trust one/log.vkey >/dev/null
+    done
+    "$python" "$root/tests/withheld.py" some.zip all.zip
+done
+
 echo "== DuckDB"
 "$python" - <<'PY'
 import duckdb, json

@@ -150,10 +150,12 @@ impl<'a> Maker<'a> {
         let key = self.owner(id).await?;
         let chain = self.chain_with(&key).await?;
         let none = || unprovable("no record has messages of that time");
+        let (from, held) = held(chain, &key);
         let links = match times {
-            None => 0..chain.links.len(),
-            Some(times) => run::overlapping(&chain.links, times).ok_or_else(none)?,
+            None => 0..held.len(),
+            Some(times) => run::overlapping(held, times).ok_or_else(none)?,
         };
+        let links = from + links.start..from + links.end;
         self.nothing_waits(&key, chain, times, true).await?;
         let rows = self.rows(&key, chain, links.clone()).await?;
         if rows.iter().flatten().all(|rows| rows.own().next().is_none()) {
@@ -166,7 +168,12 @@ impl<'a> Maker<'a> {
         let key = self.owner(id).await?;
         let chain = self.only_chain(&key)?;
         self.nothing_waits(&key, chain, Some(times), false).await?;
-        let links = run::enclosing(&chain.links, times);
+        let (from, held) = held(chain, &key);
+        let links = run::enclosing(held, times);
+        if from > 0 && links.start == 0 {
+            return Err(unprovable("the session may have been in another partition then"));
+        }
+        let links = from + links.start..from + links.end;
         let rows = self.rows(&key, chain, links.clone()).await?;
         let within = |row: &&ShownRow| {
             row.timestamp.kind.code() == 0 || times.contains(&row.timestamp.millis)
@@ -305,6 +312,12 @@ fn finish(mut bundle: Bundle) -> Result<(Vec<u8>, Statement), Error> {
         Error::Damaged { key: "what the bundle was made of".to_owned(), why }
     })?;
     Ok((bytes, statement))
+}
+
+/// The links of a chain since the topic has as many partitions as now, if their number has ever changed.
+fn held<'a>(chain: &'a Chain, key: &KafkaKey) -> (usize, &'a [Enrolled]) {
+    let from = run::holding(&chain.links, &key.to_bytes());
+    (from, chain.links.get(from..).unwrap_or_default())
 }
 
 fn unprovable(why: &str) -> Error {

@@ -1,7 +1,7 @@
 //! CORE. Whether the links of a bundle are a run of one partition's chain (`docs/format.md`, section 7), as its claim needs it.
 
 use schemas::tlog::{Beat, Entry};
-use schemas::{BundleName, Claimed, ObjectKey};
+use schemas::{BundleName, Claimed, ObjectKey, partition_of};
 
 use crate::bundle::Bundle;
 use crate::bundle::fault::Faults;
@@ -15,12 +15,16 @@ pub(crate) fn check(bundle: &Bundle, faults: &mut Faults) {
     if u64::try_from(bundle.links.len()) != Ok(claim.links) {
         faults.add(&name, "it says another number of links than there are");
     }
+    let key = claim.key.to_bytes();
     let mut place = chain::Link::default();
     let mut before: Option<&Entry> = None;
     for (number, entry) in (0..).zip(bundle.links.iter().map(|link| &link.entry)) {
         let name = BundleName::Entry(number);
         if entry.partition() != Some((&claim.topic, claim.partition)) {
             faults.add(&name, "it is of another partition than the claim");
+        }
+        if partitions(entry).is_some_and(|n| partition_of(&key, n) != claim.partition) {
+            faults.add(&name, "the session's key is of another partition");
         }
         if before.is_some_and(|before| entry.prev() != Some(before.leaf_hash())) {
             faults.add(&name, "it does not follow the link before: one is missing, or another");
@@ -36,8 +40,11 @@ pub(crate) fn check(bundle: &Bundle, faults: &mut Faults) {
         Claimed::Event(_) if (bundle.links.len(), records) != (1, 1) => {
             faults.add(&name, "an event is shown by one link, a record");
         }
-        Claimed::Session | Claimed::Absent(_) if bundle.links.is_empty() => {
-            faults.add(&name, "no link is shown");
+        Claimed::Session | Claimed::Absent(_) if records == 0 => {
+            faults.add(&name, "no record is shown");
+        }
+        Claimed::Session if bundle.rows().next().is_none() => {
+            faults.add(&name, "no message of the session is shown");
         }
         Claimed::Absent(range) if !is_before(bundle, range.start) => {
             let why = "the first link is neither of earlier messages alone nor the first there is";
@@ -46,6 +53,15 @@ pub(crate) fn check(bundle: &Bundle, faults: &mut Faults) {
         _ => {}
     }
     heartbeat(bundle, faults);
+}
+
+/// Partitions of the topic, as a link says.
+fn partitions(entry: &Entry) -> Option<u32> {
+    match entry {
+        Entry::Opening(opening) => Some(opening.chain.partitions),
+        Entry::Record(record) => Some(record.segment.chain.partitions),
+        Entry::Heartbeat(_) | Entry::KeyChange(_) => None,
+    }
 }
 
 /// Goes on to a link; what is wrong with it there.

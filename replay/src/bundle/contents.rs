@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemas::tlog::Entry;
 use schemas::{
     Admission, BundleName, Chain, Digest, Framing, KafkaKey, Published, Salt, ShownContent,
-    ShownEvent, Signature, body_digest, partition_of, read_envelope,
+    ShownEvent, Signature, body_digest, read_envelope,
 };
 
 use crate::bundle::Bundle;
@@ -42,9 +42,6 @@ fn check_event(event: &ShownEvent, key: &KafkaKey, chain: &Chain) -> Result<(), 
     let owner = (key.tenant.as_str(), key.session.as_str());
     if (&*envelope.tenant, &*envelope.session_id) != owner {
         return Err("its tenant or session is not the claim's");
-    }
-    if partition_of(&key.to_bytes(), chain.partitions) != chain.partition {
-        return Err("its key belongs to another partition");
     }
     let signature = event.signature.as_deref().map(|bytes| Signature::from_bytes(bytes).is_some());
     let admission = event.admission.as_deref().map(|bytes| Admission::from_bytes(bytes).is_some());
@@ -95,13 +92,7 @@ fn schemas_of(bundle: &Bundle, faults: &mut Faults) {
     for digest in used.iter().filter(|digest| !bundle.schemas.contains_key(digest)) {
         faults.add(&BundleName::Schema(*digest), "it is not there");
     }
-    for (digest, text) in &bundle.schemas {
-        let name = BundleName::Schema(*digest);
-        if !used.contains(digest) {
-            faults.add(&name, "no row that is shown was written with it");
-        }
-        if Digest::of(text) != *digest {
-            faults.add(&name, "its digest is another");
-        }
+    for digest in bundle.schemas.keys().filter(|digest| !used.contains(digest)) {
+        faults.add(&BundleName::Schema(*digest), "no row that is shown was written with it");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemas::tlog::{Entry, Heartbeat, Note, NoteSignature, SignedCheckpoint, TlogProof};
-use schemas::{BundleName, Claim, Rows};
+use schemas::{BundleName, Claim, Digest, Rows};
 
 use crate::bundle::fault::Fault;
 use crate::bundle::zip;
@@ -53,9 +53,10 @@ impl Bundle {
                 BundleName::Body(digest) => {
                     bundle.bodies.insert(digest, content);
                 }
-                BundleName::Schema(digest) => {
+                BundleName::Schema(digest) if Digest::of(&content) == digest => {
                     bundle.schemas.insert(digest, content);
                 }
+                BundleName::Schema(_) => return Err(Fault::of(&name, "its digest is another")),
                 other => return Err(Fault::of(&other, "it belongs to nothing that is there")),
             }
         }

@@ -101,9 +101,9 @@ impl Summary {
 
     /// The links in words.
     fn run(&self) -> String {
+        let records = counted(self.records, "record");
         format!(
-            "{} records of partition {} of topic {}, from {} to {}, as of checkpoint {} of log {}",
-            self.records,
+            "{records} of partition {} of topic {}, from {} to {}, as of checkpoint {} of log {}",
             self.claim.partition,
             self.claim.topic,
             name(&self.first),
@@ -116,8 +116,8 @@ impl Summary {
     /// The claim in words.
     pub(crate) fn claimed(&self) -> Vec<String> {
         let session = self.session();
-        let messages =
-            format!("{} events and {} messages that are no events", self.events, self.raw);
+        let (events, raw) = (counted(self.events, "event"), counted(self.raw, "message"));
+        let messages = format!("{events} and {raw} that could not be decoded");
         match &self.claim.what {
             Claimed::Event(digest) => {
                 let (kind, at, offset) = self.event.clone().unwrap_or_default();
@@ -196,6 +196,11 @@ impl Summary {
         }
         limits
     }
+}
+
+/// A number of things.
+fn counted(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A link in words.

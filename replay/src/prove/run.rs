@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use schemas::SegmentRecord;
 use schemas::tlog::Entry;
+use schemas::{SegmentRecord, partition_of};
 
 use crate::prove::log::Enrolled;
 
@@ -20,6 +20,19 @@ fn record(link: &Enrolled) -> Option<&SegmentRecord> {
         Entry::Record(record) => Some(&record.segment),
         _ => None,
     }
+}
+
+/// From where on every link is of a topic with so many partitions that the key belongs to this one.
+pub(crate) fn holding(links: &[Enrolled], key: &[u8]) -> usize {
+    let holds = |link: &Enrolled| {
+        let chain = match &link.entry {
+            Entry::Record(record) => &record.segment.chain,
+            Entry::Opening(opening) => &opening.chain,
+            _ => return false,
+        };
+        partition_of(key, chain.partitions) == chain.partition
+    };
+    links.iter().rposition(|link| !holds(link)).map_or(0, |at| at + 1)
 }
 
 /// From the first link whose segment may have messages of these times to the last; `None` where there is none.

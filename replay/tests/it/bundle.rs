@@ -16,7 +16,7 @@ use crate::kit::writer::Writer;
 use crate::kit::zip::{Members, unzipped, zipped};
 use crate::kit::{Objects, empty, put, store};
 
-const EVENT: EventId = EventId([7; 16]);
+pub(crate) const EVENT: EventId = EventId([7; 16]);
 pub(crate) const SECRET: &str = "the account number is 4711";
 const HOSTILE: &str =
     "</pre><script>alert(1)</script>\u{202e}<img src=x onerror='alert(2)'>&amp;\"";
