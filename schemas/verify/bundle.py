@@ -159,11 +159,13 @@ class Bundle:
         self.check_proof("heartbeat/proof", text, last)
         try:
             beat = entry.parse_heartbeat(text)
-            self.beat = datetime.strptime(beat.at, "%Y-%m-%dT%H:%M:%S%z")
+            at = datetime.strptime(beat.at, "%Y-%m-%dT%H:%M:%S%z")
         except ValueError as error:
             raise BadBundle("heartbeat/entry", str(error)) from None
         lines = [line for line in beat.beats if (beat.topic, line["partition"]) == (self.claim["topic"], self.claim["partition"])]
         need([line["leaf"] for line in lines] == [leaf], "heartbeat/entry", "it does not name the last link")
+        if lines[0]["end"] != "-" and int(lines[0]["end"]) <= int(lines[0]["next"]):
+            self.beat = at  # and nothing waited to be sealed then
 
     def check_proof(self, name, text, last):
         """The index of the entry, which is after the one before."""
