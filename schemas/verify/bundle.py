@@ -278,5 +278,6 @@ class Bundle:
         if self.unknown:
             yield f"{self.unknown} cosignatures of witnesses that are not in what was given: not checked"
         yield f"bodies: {claim['disclosed']} disclosed, {claim['withheld']} withheld"
-        yield ("not shown by a bundle: that segments were built right and that no record was enrolled twice; of its own look at "
-               f"that, the maker says: {claim['monitor']}")
+        yield "not shown by a bundle: that segments were built right and that no record was enrolled twice"
+        yield ("of such a look at the whole log, the maker says nothing" if claim["monitor"] == "-" else
+               "by the maker's word, the whole log of size {} had no findings at {}".format(*claim["monitor"].split()))
