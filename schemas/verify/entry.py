@@ -5,7 +5,7 @@ from collections import namedtuple
 
 import strict_ed25519
 import note
-from record import HEX, INSTANT, NUMBER, TOPIC, Links, parse_enrolled, parse_opening, place_of
+from record import HEX, INSTANT, NUMBER, TOPIC, Links, parse_enrolled, parse_opening, place_of, times_exist
 
 ENTRIES_MAX, PARTITIONS_MAX = 256, 256
 VKEY = "[!-~\x80-\U0010ffff]+"
@@ -41,7 +41,7 @@ def parse(text):
 
 def parse_heartbeat(text):
     match = HEARTBEAT.fullmatch(text)
-    if not match:
+    if not match or not times_exist(text):
         raise BadEntry("not a heartbeat")
     beats = [beat.groupdict() for beat in re.finditer(BEAT, match["beats"])]
     partitions, first, after = [int(beat["partition"]) for beat in beats], int(match["from"]), int(match["to"])
@@ -53,7 +53,7 @@ def parse_heartbeat(text):
 
 def parse_key_change(text):
     match = KEY_CHANGE.fullmatch(text)
-    if not match:
+    if not match or not times_exist(text):
         raise BadEntry("not a key change")
     try:
         pair = [note.parse_key(match[name]) for name in ("old", "new")]
