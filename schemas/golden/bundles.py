@@ -24,7 +24,8 @@ def files(made):
         "absent-between": ("absent", made.alpha, links(made, 3, 6), [], between),
         "absent-until": ("absent", made.gone, links(made, 3, 6), [], between | {"to": made.last * 1000}),
     }
-    return {f"{name}.zip": bundle(made, *given, heartbeat=name == "absent-until") for name, given in wanted.items()}
+    beats = {"absent-until": made.log.entries[-1]}
+    return {f"{name}.zip": bundle(made, *given, beat=beats.get(name)) for name, given in wanted.items()}
 
 
 def times(made, segment):
@@ -38,7 +39,7 @@ def links(made, first, after):
     return [(link, rows.get(named(link))) for link in made.zero.links[first:after]]
 
 
-def bundle(made, claim, session_id, shown, bodies, more, size=264, heartbeat=False):
+def bundle(made, claim, session_id, shown, bodies, more, size=264, beat=None):
     session = spec.session_key("acme", session_id)
     cosigned = made.cosigned[size]
     held = {"checkpoint": made.log.checkpoints[size].encode(), "cosignatures": cosigned.encode()}
@@ -50,8 +51,7 @@ def bundle(made, claim, session_id, shown, bodies, more, size=264, heartbeat=Fal
             text, events = rows_text(rows, session, more.get("event"))
             held[f"links/{n:08}/rows"] = text.encode()
             carried += events
-    if heartbeat:
-        beat = made.log.entries[-1]
+    if beat:
         held |= {"heartbeat/entry": beat.encode(), "heartbeat/proof": made.log.proof(beat, size, cosigned).encode()}
     named = {content["digest"] for row in carried for content in row["fields"]["contents"]}
     bodies = [(body, content) for body, content in bodies if body["digest"] in named]

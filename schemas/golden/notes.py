@@ -157,13 +157,16 @@ def entries(made):
     bad = {"from_past_to": beat.replace("from 0", "from 4"), "partition_outside": beat.replace("to 3", "to 1"),
            "partitions_descend": "".join([*lines[:5], lines[6], lines[5]]), "partition_twice": beat + lines[6],
            "no_time": beat.replace(lines[4], ""), "no_leaf_hash": beat.replace(lines[6].split()[4], "-"),
-           "partitions_257": head.replace("to 3", "to 300") + "".join(f"partition {n} 0 0 {shown}" for n in range(257))}
+           "range_of_257": head.replace("to 3", "to 257"), "range_of_none": head.replace("to 3", "to 0"),
+           "no_such_day": beat.replace(lines[4], "at 2026-02-29T12:00:00Z\n"),
+           "no_such_hour": beat.replace(lines[4], "at 2026-03-01T24:00:00Z\n")}
     keys = {"old_signature_of_another": change.replace(change.split()[-3], change.split()[-1]),
             "new_signature_of_another": change.replace(change.split()[-1], change.split()[-3]),
             "another_time": change.replace("12:00:00", "12:00:01"), "two_names": tlog.key_change(made.old, wrong_name, at),
             "of_a_witness": tlog.key_change(made.old, made.witnesses[0], at), "line_missing": change.replace(f"at {at}\n", "")}
-    full = head.replace("to 3", "to 300") + "".join(f"partition {n} 0 0 {shown}" for n in range(256))
-    return [case("heartbeat", beat), case("heartbeat_of_256", full), case("key_change", change)] + [
+    full = head.replace("to 3", "to 256") + "".join(f"partition {n} 0 0 {shown}" for n in range(256))
+    return [case("heartbeat", beat), case("heartbeat_of_256", full), case("heartbeat_of_none", head),
+            case("key_change", change)] + [
         case(name, text, False) for name, text in (bad | keys).items()]
 
 

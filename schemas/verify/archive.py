@@ -40,13 +40,13 @@ def read(data, at, size, count, names):
     members, expected, room, end = {}, 0, BYTES_MAX, at + size
     directory = at
     for _ in range(count):
-        (signature, _, version, flags, method, _, _, crc, packed, unpacked, named, extra, commented, disk, _, _,
+        (signature, _, _, flags, method, _, _, crc, packed, unpacked, named, extra, commented, disk, _, _,
          offset) = CENTRAL.unpack_from(data, at)
         name = data[at + CENTRAL.size:at + CENTRAL.size + named].decode("ascii", "backslashreplace")
         at += CENTRAL.size + named
         need(signature == 0x02014B50 and at <= end, "its directory is none")
         need(re.fullmatch(names, name) and name not in members, "no file of a bundle has this name, or two have it", name)
-        need((flags, extra, commented, disk) == (0, 0, 0, 0) and method in (STORED, DEFLATED) and version < 45,
+        need((flags, extra, commented, disk) == (0, 0, 0, 0) and method in (STORED, DEFLATED),
              "flags, extra fields or a comment, or neither stored nor deflated", name)
         need(offset == expected, "it does not lie right after the one before", name)
         head = LOCAL.unpack_from(data, offset)

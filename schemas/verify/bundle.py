@@ -9,7 +9,7 @@ import note
 import tree
 from archive import BadArchive, unpack
 from message import CONFLUENT, SINGLE, H, key_of, know, sha256
-from record import HEX, INSTANT, NUMBER, TOPIC, Links, parse_enrolled, parse_opening, pattern_of
+from record import HEX, INSTANT, NUMBER, TOPIC, Links, parse_enrolled, parse_opening, pattern_of, times_exist
 from rows import BadRows, Shown
 from timestamp import check_timestamp
 
@@ -18,7 +18,7 @@ MILLISECONDS = "-|0|-?[1-9][0-9]{0,18}"
 CLAIM = pattern_of("bundle", {
     "claim": "event|session|absent", "origin": "[^\n]+", "size": NUMBER, "topic": TOPIC, "partition": NUMBER,
     "key": "[A-Za-z0-9+/]+={0,2}", "event": f"{HEX}|-", "from": MILLISECONDS, "to": MILLISECONDS, "links": NUMBER,
-    "disclosed": NUMBER, "withheld": NUMBER, "monitor": f"{NUMBER} {INSTANT}|-", "made_at": INSTANT, "writer": "(?=[^\n]{1,100}\n)[!-~]+/[!-~]+"})
+    "disclosed": NUMBER, "withheld": NUMBER, "monitor": f"{NUMBER} {INSTANT}|-", "made_at": INSTANT, "writer": "[!-~]{1,100}"})
 NAMES = re.compile(f"bundle|checkpoint|cosignatures|timestamps/[a-z0-9-]{{1,64}}[.]tsr|links/[0-9]{{8}}/(?:entry|proof|rows)"
                    f"|heartbeat/(?:entry|proof)|bodies/{HEX}|schemas/{HEX}[.]avsc|VERIFY[.]md|bundle[.]html")
 PROOF = re.compile(f"c2sp[.]org/tlog-proof@v1\nindex ({NUMBER})\n((?:[A-Za-z0-9+/]{{43}}=\n)*)\n")
@@ -80,7 +80,7 @@ class Bundle:
 
     def read_claim(self):
         match = CLAIM.fullmatch(self.text("bundle"))
-        need(match, "bundle", "not a claim as it would be printed")
+        need(match and times_exist(match[0]), "bundle", "not a claim as it would be printed")
         self.claim = claim = match.groupdict()
         kind, self.kind = claim["claim"], claim["claim"]
         given = {name for name in ("event", "from", "to") if claim[name] != "-"}
@@ -159,11 +159,13 @@ class Bundle:
         self.check_proof("heartbeat/proof", text, last)
         try:
             beat = entry.parse_heartbeat(text)
-            self.beat = datetime.strptime(beat.at, "%Y-%m-%dT%H:%M:%S%z")
+            at = datetime.strptime(beat.at, "%Y-%m-%dT%H:%M:%S%z")
         except ValueError as error:
             raise BadBundle("heartbeat/entry", str(error)) from None
         lines = [line for line in beat.beats if (beat.topic, line["partition"]) == (self.claim["topic"], self.claim["partition"])]
         need([line["leaf"] for line in lines] == [leaf], "heartbeat/entry", "it does not name the last link")
+        if lines[0]["end"] != "-" and int(lines[0]["end"]) <= int(lines[0]["next"]):
+            self.beat = at  # and nothing waited to be sealed then
 
     def check_proof(self, name, text, last):
         """The index of the entry, which is after the one before."""
@@ -276,5 +278,6 @@ class Bundle:
         if self.unknown:
             yield f"{self.unknown} cosignatures of witnesses that are not in what was given: not checked"
         yield f"bodies: {claim['disclosed']} disclosed, {claim['withheld']} withheld"
-        yield ("not shown by a bundle: that segments were built right and that no record was enrolled twice; of its own look at "
-               f"that, the maker says: {claim['monitor']}")
+        yield "not shown by a bundle: that segments were built right and that no record was enrolled twice"
+        yield ("of such a look at the whole log, the maker says nothing" if claim["monitor"] == "-" else
+               "by the maker's word, the whole log of size {} had no findings at {}".format(*claim["monitor"].split()))

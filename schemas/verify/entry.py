@@ -5,13 +5,13 @@ from collections import namedtuple
 
 import strict_ed25519
 import note
-from record import HEX, INSTANT, NUMBER, TOPIC, Links, parse_enrolled, parse_opening, place_of
+from record import HEX, INSTANT, NUMBER, TOPIC, Links, parse_enrolled, parse_opening, place_of, times_exist
 
-ENTRIES_MAX, BEATS_MAX = 256, 256
+ENTRIES_MAX, PARTITIONS_MAX = 256, 256
 VKEY = "[!-~\x80-\U0010ffff]+"
 BEAT = f"partition (?P<partition>{NUMBER}) (?P<epoch>{NUMBER}) (?P<next>{NUMBER}) (?P<leaf>{HEX}) (?P<end>{NUMBER}|-)\n"
 HEARTBEAT = re.compile(f"chancery/heartbeat@v1\ntopic (?P<topic>{TOPIC})\nfrom (?P<from>{NUMBER})\nto (?P<to>{NUMBER})\n"
-                       f"at (?P<at>{INSTANT})\n(?P<beats>(?:{re.sub('[?]P<[a-z]+>', '?:', BEAT)})+)")
+                       f"at (?P<at>{INSTANT})\n(?P<beats>(?:{re.sub('[?]P<[a-z]+>', '?:', BEAT)})*)")
 KEY_CHANGE = re.compile(f"(?P<signed>chancery/key@v1\nold (?P<old>{VKEY})\nnew (?P<new>{VKEY})\nat (?P<at>{INSTANT})\n)"
                         "old_signature (?P<old_signature>[A-Za-z0-9+/=]+)\nnew_signature (?P<new_signature>[A-Za-z0-9+/=]+)\n")
 COMMIT = re.compile(f"chancery/commit@v1\norigin (?P<origin>[^\n]+)\nstart (?P<start>{NUMBER})\nnext (?P<next>{NUMBER})\n"
@@ -41,18 +41,19 @@ def parse(text):
 
 def parse_heartbeat(text):
     match = HEARTBEAT.fullmatch(text)
-    if not match:
+    if not match or not times_exist(text):
         raise BadEntry("not a heartbeat")
     beats = [beat.groupdict() for beat in re.finditer(BEAT, match["beats"])]
     partitions, first, after = [int(beat["partition"]) for beat in beats], int(match["from"]), int(match["to"])
-    if partitions != sorted(set(partitions)) or partitions[0] < first or partitions[-1] >= after or len(beats) > BEATS_MAX:
-        raise BadEntry("a heartbeat whose partitions are not in its range, ascending, at most 256")
+    placed = all(first <= partition < after for partition in partitions)
+    if not 1 <= after - first <= PARTITIONS_MAX or not placed or partitions != sorted(set(partitions)):
+        raise BadEntry("a heartbeat of no partitions or of more than 256, or that tells of others, or not ascending")
     return Heartbeat(match["topic"], first, after, match["at"], beats)
 
 
 def parse_key_change(text):
     match = KEY_CHANGE.fullmatch(text)
-    if not match:
+    if not match or not times_exist(text):
         raise BadEntry("not a key change")
     try:
         pair = [note.parse_key(match[name]) for name in ("old", "new")]

@@ -6,6 +6,7 @@ Texts are regular expressions with one group a line, so that each has one spelli
 import hashlib
 import re
 from collections import namedtuple
+from datetime import datetime
 from itertools import pairwise
 
 NUMBER, HEX, NAME, TOPIC = "(?:0|[1-9][0-9]{0,19})", "[0-9a-f]{64}", "[!-~]+", "[a-zA-Z0-9._-]{1,249}"
@@ -56,15 +57,25 @@ def leaf_of(text):
     return hashlib.sha256(b"\0" + text.encode()).hexdigest()
 
 
+def times_exist(text):
+    """Whether no line of a text says a time that no calendar and no clock has."""
+    try:
+        for time in re.findall(f"(?m)^(?:opened_at|retain_until|at|made_at|monitor [0-9]+) ({INSTANT})$", text):
+            datetime.strptime(time, "%Y-%m-%dT%H:%M:%SZ")
+    except ValueError:
+        return False
+    return True
+
+
 def parse_opening(text):
     match = OPENING.fullmatch(text)
-    return match and match.groupdict() | {"text": text}
+    return match.groupdict() | {"text": text} if match and times_exist(text) else None
 
 
 def parse_enrolled(text):
     """The fields of an enrolled record, `text` among them; None where it is none."""
     match = ENROLLED.fullmatch(text)
-    if not match:
+    if not match or not times_exist(text):
         return None
     fields = RECORD.fullmatch(match["record"]).groupdict()
     return fields | {name: match[name] for name in ("key", "size", "sha256")} | {"text": text}

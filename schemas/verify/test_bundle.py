@@ -197,7 +197,11 @@ class Bundles(unittest.TestCase):
         older = next(text for text in MADE.log.entries if text.startswith("chancery/heartbeat"))
         self.assertRefused("heartbeat/proof", "ascend", held | {
             "heartbeat/entry": older.encode(), "heartbeat/proof": MADE.log.proof(older, SIZE, MADE.cosigned[SIZE]).encode()})
-        cut = golden.bundle(MADE, "absent", MADE.gone, golden.links(MADE, 1, 4), [], {"from": 0, "to": 1}, heartbeat=True)
+        times = {"from": 0, "to": MADE.last * 1000 - 10 ** 8}  # three messages waited when the heartbeat was written
+        waiting = golden.bundle(MADE, "absent", MADE.gone, golden.links(MADE, 0, 3), [], times, beat=MADE.log.entries[255])
+        self.assertEqual(self.reasons(waiting), [])
+        self.assertIn("not proven: that it has none", run("--trust", TRUST["vkey"], self.path)[1])
+        cut = golden.bundle(MADE, "absent", MADE.gone, golden.links(MADE, 1, 4), [], times, beat=MADE.log.entries[-1])
         self.assertRefused("heartbeat/entry", "not name the last link", cut)
 
     def test_a_row_of_the_session_at_another_time_is_shown_and_one_of_that_time_is_not_absent(self):
