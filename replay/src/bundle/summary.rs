@@ -54,6 +54,8 @@ pub(crate) struct Summary {
     pub(crate) event: Option<(String, Micros, u64)>,
     /// When the log itself said that the last link was the last.
     pub(crate) heartbeat: Option<Seconds>,
+    /// Whether it says too that the source held nothing more: else something may have waited to be sealed.
+    pub(crate) nothing_waited: bool,
     /// Least time of the last record's messages.
     pub(crate) last_min: Option<i64>,
     /// Greatest time of a shown record's messages.
@@ -88,6 +90,10 @@ impl Summary {
             raw,
             event: event.filter(|_| matches!(bundle.claim.what, Claimed::Event(_))),
             heartbeat: bundle.heartbeat.as_ref().map(|(heartbeat, _)| heartbeat.at),
+            nothing_waited: bundle.heartbeat.iter().any(|(heartbeat, _)| {
+                let told = heartbeat.beats.iter().find(|b| b.partition == bundle.claim.partition);
+                told.is_some_and(|beat| beat.end.is_some_and(|end| end <= beat.next))
+            }),
             last_min: records.clone().next_back().and_then(|record| record.time_min),
             greatest: records.filter_map(|record| record.time_max).max(),
         }
@@ -153,10 +159,11 @@ impl Summary {
         if self.last_min.is_some_and(|min| min >= to) {
             return "The last record is of later messages: the whole time is covered.".to_owned();
         }
-        let beat = self.heartbeat.filter(|at| at.0.saturating_mul(1000) >= to);
+        let covers = |at: &Seconds| self.nothing_waited && at.0.saturating_mul(1000) >= to;
+        let beat = self.heartbeat.filter(covers);
         if let Some(at) = beat {
             return format!(
-                "At {at} nothing had been sealed after the last record, by the log's own heartbeat: the whole time is covered."
+                "At {at} nothing had been sealed after the last record and nothing waited to be, by the log's own heartbeat: the whole time is covered."
             );
         }
         let until = self.greatest.map_or_else(|| "no time".to_owned(), time);

@@ -204,7 +204,7 @@ async fn a_statement_says_what_is_shown_by_whom_and_since_when() {
 #[tokio::test]
 async fn an_absence_says_how_far_it_reaches() {
     let (objects, _) = sealed().await;
-    let _log = Log::of(&objects).await;
+    let mut log = Log::of(&objects).await;
     let store = store(&objects);
     let reach = async |from, to| {
         let proven = made(&store, &absent(from, to), &[]).await;
@@ -214,6 +214,8 @@ async fn an_absence_says_how_far_it_reaches() {
     assert!(reach(6, 900).await.contains("by the log's own heartbeat"));
     let beyond = (AT + 10) * 1000 - BEGIN;
     assert!(reach(6, beyond).await.contains("reach to 2026-09-21T14:13:20.006000Z only"));
+    log.beat_behind().await;
+    assert!(reach(6, 900).await.contains("reach to 2026-09-21T14:13:20.006000Z only"));
     let refused = prove(&store, &absent(0, 1), &options(&[])).await;
     assert!(matches!(refused, Err(Error::Unprovable { .. })), "{refused:?}");
 }

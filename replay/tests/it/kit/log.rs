@@ -109,6 +109,15 @@ impl Log {
         })
     }
 
+    /// A commit of a heartbeat by which each source held something that was not sealed.
+    pub(crate) async fn beat_behind(&mut self) {
+        let Entry::Heartbeat(mut beat) = self.heartbeat() else { return };
+        for beat in &mut beat.beats {
+            beat.end = Some(Offset(beat.next.0 + 1));
+        }
+        self.commit(vec![Entry::Heartbeat(beat)]).await;
+    }
+
     /// A commit of a change to another key.
     pub(crate) async fn change_key(&mut self, seed: u8) {
         let new = signer(seed);
@@ -181,5 +190,5 @@ fn beat(partition: Partition, entry: &Entry) -> Beat {
         _ => unreachable!("it is no link"),
     };
     let (next, leaf): (Offset, Digest) = (entry.next().unwrap(), entry.leaf_hash());
-    Beat { partition, epoch: chain.epoch, next, leaf, end: None }
+    Beat { partition, epoch: chain.epoch, next, leaf, end: Some(next) }
 }
