@@ -40,6 +40,7 @@ pub(crate) async fn run(args: cli::Verify) -> anyhow::Result<Exit> {
         storage,
         sources: sources.as_ref(),
         progress: Some(&told),
+        ..VerifyOptions::default()
     };
     let verified = replay::verify(&store, options).await;
     bar.finish_and_clear();
