@@ -19,15 +19,15 @@ const BYTES_MAX: u64 = 2 << 30;
 
 /// Checks a bundle.
 pub(crate) fn verify(args: &cli::Verify) -> anyhow::Result<Exit> {
-    if args.storage || args.sources.is_some() {
-        return Err(
-            Exit::Usage.error("--storage and --sources are for stores, and this is a bundle")
-        );
+    if args.watch || args.how.is_for_stores() {
+        let why =
+            "of the options for stores only --trust and --roots are for bundles, and this is one";
+        return Err(Exit::Usage.error(why));
     }
     let bytes = read(Path::new(&args.store))?;
-    let policy = args.trust.as_deref().map(trust).transpose()?;
+    let policy = args.how.trust.as_deref().map(trust).transpose()?;
     let known = args.checkpoint.as_deref().map(checkpoint).transpose()?;
-    let roots = args.roots.as_deref().map(roots).transpose()?;
+    let roots = args.how.roots.as_deref().map(roots).transpose()?;
     let stamped = |response: &[u8], data: &Digest| stamped(response, data, roots.as_ref());
     let trust = Trust { policy: policy.as_ref(), known: known.as_ref(), stamped: Some(&stamped) };
     let checked = check_bundle(&bytes, &trust);
@@ -71,7 +71,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Whom the user trusts.
-fn trust(path: &Path) -> anyhow::Result<Policy> {
+pub(crate) fn trust(path: &Path) -> anyhow::Result<Policy> {
     let what = || format!("cannot take whom to trust from {}", path.display());
     let text = std::fs::read_to_string(path).or_exit(Exit::Usage, what())?;
     let policy = Policy::parse(&text).or_exit(Exit::Usage, what())?;
@@ -82,14 +82,18 @@ fn trust(path: &Path) -> anyhow::Result<Policy> {
 }
 
 /// Time-stamp authorities that the user trusts.
-fn roots(path: &Path) -> anyhow::Result<Roots> {
+pub(crate) fn roots(path: &Path) -> anyhow::Result<Roots> {
     let what = || format!("cannot take roots from {}", path.display());
     let text = std::fs::read(path).or_exit(Exit::Usage, what())?;
     Roots::from_pem(&text).or_exit(Exit::Usage, what())
 }
 
 /// What a time-stamp shows.
-fn stamped(response: &[u8], data: &Digest, roots: Option<&Roots>) -> Result<Stamped, String> {
+pub(crate) fn stamped(
+    response: &[u8],
+    data: &Digest,
+    roots: Option<&Roots>,
+) -> Result<Stamped, String> {
     let stamped = timestamp::check(response, data, roots);
     let stamped = stamped.map_err(|why| format!("{:#}", anyhow::Error::from(why)))?;
     let root = match stamped.trust {

@@ -9,6 +9,7 @@ mod read;
 mod sealing;
 mod serve;
 mod sources;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -22,11 +23,12 @@ pub(crate) use hold::Hold;
 pub(crate) use import::{Import, ImportForm, OpenaiChat};
 pub(crate) use key::{ChangeKey, Key};
 pub(crate) use prove::{Prove, ProveHow, Receipt};
-pub(crate) use read::{Export, ExportForm, Json, Sessions, Store, Trace, Verify};
+pub(crate) use read::{Export, ExportForm, Json, Sessions, Store, Trace};
 pub(crate) use sealing::{Resume, Sealer, SealerCommand, Sealing};
 pub(crate) use serve::{Ingest, Keys, SettingsArgs, Up, Who};
 use serve::{SERVICE_HELP, UP_HELP};
 pub(crate) use sources::Sources;
+pub(crate) use verify::{Verify, VerifyHow};
 
 /// Records what software agents do, in full, as evidence that can be checked and replayed.
 #[derive(Debug, Parser)]

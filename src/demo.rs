@@ -44,17 +44,7 @@ pub(crate) async fn run(args: Demo) -> anyhow::Result<Exit> {
     deployment.stop().await?;
     notice("stopped: all of it is sealed. chancery verify:");
     let (store, json) = (shown.to_string(), || cli::Json { json: false });
-    let (sources, checkpoint, roots) = Default::default();
-    let trust = Some(dir.join("log.vkey"));
-    let args = cli::Verify {
-        store: store.clone(),
-        storage: false,
-        sources,
-        trust,
-        checkpoint,
-        roots,
-        json: json(),
-    };
+    let args = cli::Verify::new(store.clone(), dir.join("log.vkey"), dir.join("state"));
     let verified = verify::run(args).await?;
     notice(format_args!("chancery trace {shown} {}:", sessions.refund.id));
     let store = cli::Store { store, tenant: None, json: json() };

@@ -16,6 +16,7 @@ mod metrics;
 mod output;
 mod prove;
 mod read;
+mod remembered;
 mod sealing;
 mod sections;
 mod service;
@@ -24,6 +25,8 @@ mod signal;
 mod sources;
 mod up;
 mod verify;
+mod verify_metrics;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -82,6 +85,7 @@ async fn run(run: Run) -> anyhow::Result<Exit> {
 fn level(run: &Run) -> &'static str {
     match run {
         Run::Up(_) | Run::Ingest(_) | Run::Sealer(_) => "info",
+        Run::Verify(args) if args.watch => "info",
         _ => "warn",
     }
 }

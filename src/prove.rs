@@ -6,12 +6,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use replay::emit::statement;
 use replay::{ProveOptions, Question, Sought};
-use schemas::{Micros, Partition, Seconds, Topic};
+use schemas::{Micros, Monitor, Partition, Seconds, Topic};
 
 use crate::cli;
 use crate::exit::{Exit, OrExit};
 use crate::output::{notice, stdout};
 use crate::read::{failure, open, tenant};
+use crate::remembered::{Memory, address};
 
 /// Proves an event, a session or an absence.
 pub(crate) async fn run(args: cli::Prove) -> anyhow::Result<Exit> {
@@ -57,7 +58,7 @@ async fn make(question: Question, how: cli::ProveHow) -> anyhow::Result<Exit> {
         topic: topic.or_exit(Exit::Usage, "--topic cannot be used")?,
         partition: how.partition.map(Partition),
         disclose: how.disclose,
-        monitor: None,
+        monitor: monitor(&how.store.store)?,
         now: Seconds(i64::try_from(now)?),
     };
     let proven = replay::prove(&store, &question, &options).await.map_err(failure)?;
@@ -77,6 +78,14 @@ async fn make(question: Question, how: cli::ProveHow) -> anyhow::Result<Exit> {
         }
     })?;
     Ok(Exit::Good)
+}
+
+/// The last run of `verify` over a store's log that read everything and found nothing wrong.
+fn monitor(store: &str) -> anyhow::Result<Option<Monitor>> {
+    let Some(memory) = Memory::open(None) else { return Ok(None) };
+    let Some(origin) = memory.log_of(&address(store))? else { return Ok(None) };
+    let good = memory.of(&origin)?.and_then(|seen| seen.good);
+    Ok(good.map(|(size, at)| Monitor { size, at }))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ chancery=${CARGO_TARGET_DIR:-$root/target}/debug/chancery
 work=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$work"' EXIT
 cd "$work"
+export XDG_STATE_HOME=$work/state
 
 "$python" "$root/tests/tau_bench.py" "$data" >sessions.jsonl
 sessions=$(wc -l <sessions.jsonl)

@@ -9,10 +9,12 @@ use crate::claimed;
 use crate::error::Error;
 use crate::fetch::Store;
 use crate::finding::{Findings, Kind};
-use crate::report::{Report, SignatureCounts, StorageCounts};
+use crate::log::{self, LogOptions, Sample, Since};
+use crate::report::Report;
 use crate::sources::Sources;
 use crate::storage::Storage;
-use crate::walk::{Walk, walk};
+use crate::unchecked::{self, Unchecked};
+use crate::walk::{Pending, Walk, walk};
 
 /// How [`verify`] goes about it.
 #[derive(Clone, Copy, Default)]
@@ -25,6 +27,12 @@ pub struct VerifyOptions<'a> {
     pub storage: bool,
     /// Keys that sources sign with.
     pub sources: Option<&'a Arc<Sources>>,
+    /// How the log is judged.
+    pub log: LogOptions<'a>,
+    /// From when on segments are read in full; the records of all are compared with the log. Without a log all are read.
+    pub since: Option<Since>,
+    /// How many of the others are read in full too; without `since`, of all.
+    pub sample: Option<Sample>,
     /// Told after every segment.
     pub progress: Option<&'a (dyn Fn(Progress) + Sync)>,
 }
@@ -33,7 +41,9 @@ impl std::fmt::Debug for VerifyOptions<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut fields = f.debug_struct("VerifyOptions");
         fields.field("jobs", &self.jobs).field("now", &self.now);
-        fields.field("storage", &self.storage).field("sources", &self.sources).finish()
+        fields.field("storage", &self.storage).field("sources", &self.sources);
+        fields.field("log", &self.log).field("since", &self.since).field("sample", &self.sample);
+        fields.finish()
     }
 }
 
@@ -44,41 +54,37 @@ pub struct Progress {
     pub bytes: u64,
 }
 
-/// Verifies everything that a store by itself can show.
+/// Verifies everything that a store by itself can show: the log first, since what it has was in the store before, then every
+/// partition.
 ///
 /// # Errors
 /// Only where the store cannot be read; what is wrong with it is in the report.
 pub async fn verify(store: &Store, options: VerifyOptions<'_>) -> Result<Report, Error> {
     let options = VerifyOptions { storage: options.storage && store.has_versions(), ..options };
-    let catalogue = if options.storage {
+    let (mut findings, mut due) = (Findings::default(), Storage::new(store, &options));
+    let log = log::read(store, &options, &mut due, &mut findings).await?;
+    let mut catalogue = if options.storage {
         store.catalogue_of_versions().await?
     } else {
         store.catalogue().await?
     };
-    let mut findings = Findings::default();
     for key in &catalogue.junk {
         findings.add(Kind::Junk, key, "nothing accounts for it");
     }
+    let enrolled = log.iter().flat_map(|log| log.enrolments.partitions());
+    catalogue.partitions.extend(enrolled.cloned());
     let walks = stream::iter(catalogue.partitions)
-        .map(|(topic, partition)| walk(store, options, topic, partition))
+        .map(|at| walk(store, options, log.as_ref(), at))
         .buffer_unordered(options.jobs.max(1));
     let walked: Vec<Walk<'_>> = walks.try_collect().await?;
-    let mut report = Report::default();
-    let (mut unchecked, mut due) = (Unchecked::default(), Storage::new(store, &options));
-    for walk in walked {
-        let counts = walk.counts;
-        report.partitions += 1;
-        report.segments += counts.segments;
-        report.events += counts.events;
-        report.raw += counts.raw;
-        report.bytes += counts.bytes;
-        report.expired += counts.expired;
-        report.sessions += u64::try_from(walk.sessions.len()).unwrap_or(u64::MAX);
-        report.losses.extend(walk.losses);
-        report.abandoned.extend(walk.abandoned);
-        unchecked.encrypted += walk.sessions.encrypted;
-        unchecked.unjudged += walk.sessions.unjudged;
-        unchecked.signatures.add(counts.signatures);
+    let (mut report, mut unchecked) = (Report::default(), Unchecked::default());
+    let mut pending = Pending::default();
+    for mut walk in walked {
+        sum(&mut report, &walk);
+        report.losses.append(&mut walk.losses);
+        report.abandoned.append(&mut walk.abandoned);
+        unchecked.add(&walk);
+        pending.add(walk.enrolled.pending);
         findings.merge(walk.findings);
         due.merge(walk.storage);
     }
@@ -86,77 +92,24 @@ pub async fn verify(store: &Store, options: VerifyOptions<'_>) -> Result<Report,
         claimed::bodies(store, &mut due, &mut findings).await?;
         report.storage = Some(due.counts);
     }
+    report.log = log.map(|log| log.told(pending, &options, &mut findings));
     report.losses.sort();
     report.abandoned.sort();
     report.signatures = options.sources.map(|_| unchecked.signatures);
     (report.findings, report.findings_omitted) = findings.finish();
     report.ok = report.findings.is_empty();
-    report.not_checked = unchecked.words(report.storage, options.sources.is_some());
+    report.not_checked = unchecked::words(&report, unchecked);
     Ok(report)
 }
 
-/// What could not be checked, counted.
-#[derive(Clone, Copy, Debug, Default)]
-struct Unchecked {
-    encrypted: u64,
-    unjudged: u64,
-    signatures: SignatureCounts,
-}
-
-impl Unchecked {
-    fn words(self, storage: Option<StorageCounts>, sources: bool) -> Vec<String> {
-        let mut list = self.signatures(sources);
-        list.push("the log of segments, its checkpoints and witnesses".to_owned());
-        list.extend(of_storage(storage));
-        list.extend([
-            "gaps: that Kafka really skipped these offsets".to_owned(),
-            "what the chain alone cannot show: segments dropped at its end, a whole partition gone, a suffix rewritten \
-             together with its records, a segment with a record and a lock added at the head"
-                .to_owned(),
-            "of a segment's file: the deprecated min and max of statistics, and bytes that no page and no footer uses; its \
-             hash covers both"
-                .to_owned(),
-        ]);
-        if self.encrypted > 0 {
-            list.push(format!("the content of {} encrypted bodies", self.encrypted));
-        }
-        if self.unjudged > 0 {
-            list.push(format!(
-                "{} references to bodies or contexts that may lie in segments that are gone",
-                self.unjudged
-            ));
-        }
-        list
-    }
-
-    fn signatures(self, sources: bool) -> Vec<String> {
-        let unknown = self.signatures.unknown_keys;
-        if !sources {
-            return vec!["signatures of sources: their keys are not in the store".to_owned()];
-        }
-        let words = format!("signatures of {unknown} events: their keys are not among those given");
-        if unknown > 0 { vec![words] } else { Vec::new() }
-    }
-}
-
-fn of_storage(counts: Option<StorageCounts>) -> Vec<String> {
-    let Some(StorageCounts { unlocked, unlisted_bodies, .. }) = counts else {
-        return vec![
-            "object lock: modes, dates and versions".to_owned(),
-            "objects under bodies/ that no segment lists".to_owned(),
-        ];
-    };
-    let mut list = vec![
-        "that the store keeps locked what it says it does; for how long openings of epochs are locked, beyond a day"
-            .to_owned(),
-    ];
-    if unlocked > 0 {
-        list.push(format!("locks of {unlocked} segments, which say that they were sealed without"));
-    }
-    if unlisted_bodies > 0 {
-        list.push(format!(
-            "the content of {unlisted_bodies} objects under bodies/ that no segment lists"
-        ));
-    }
-    list
+fn sum(report: &mut Report, walk: &Walk<'_>) {
+    let counts = walk.counts;
+    report.partitions += 1;
+    report.segments += counts.segments;
+    report.events += counts.events;
+    report.raw += counts.raw;
+    report.bytes += counts.bytes;
+    report.expired += counts.expired;
+    report.unread += counts.unread;
+    report.sessions += u64::try_from(walk.sessions.len()).unwrap_or(u64::MAX);
 }

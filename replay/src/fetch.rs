@@ -80,7 +80,8 @@ impl Store {
     /// A folder is looked at before it is opened: a reader makes none.
     fn folder(address: &str, path: &Path) -> Result<Self, Error> {
         let wrong = |why: String| Error::Open { address: address.to_owned(), why };
-        let holds = |path: &Path| FOLDERS.iter().any(|folder| path.join(folder).is_dir());
+        let folders = || FOLDERS.iter().chain(&["log/commits", "log/tile"]);
+        let holds = |path: &Path| folders().any(|folder| path.join(folder).is_dir());
         let inner = path.join("store");
         let root = if !holds(path) && inner.is_dir() { inner } else { path.to_owned() };
         if !holds(&root) {

@@ -46,7 +46,7 @@ pub enum Kind {
     Junk,
     /// A valid segment that is another key's.
     Misplaced,
-    /// A valid segment at the end of its chain that nobody enrolled.
+    /// A valid segment or opening that nobody enrolled: without a record beside it, or before others that the log has.
     Unenrolled,
     /// A version or delete marker over an object's original.
     Shadowed,
@@ -58,6 +58,30 @@ pub enum Kind {
     Signature,
     /// An object that cannot be read at all.
     Unreadable,
+    /// An enrolled segment or opening of which nothing is left, before its time.
+    Dropped,
+    /// A segment, record or opening that is another than the one that was enrolled.
+    Forked,
+    /// A commit of the log is missing, or does not continue it.
+    Commit,
+    /// An entry of the log that is enrolled twice, out of order, or says what is not so.
+    Entry,
+    /// A tile or bundle of the log is missing, or not what its entries make it.
+    Tile,
+    /// A checkpoint of the log is missing, or not what its commits and keys make it.
+    Checkpoint,
+    /// A witness's cosignature that is none.
+    Cosignature,
+    /// A time-stamp that is none.
+    Timestamp,
+    /// The log is signed or witnessed by others than those who are trusted.
+    Untrusted,
+    /// The log is smaller than it was.
+    RolledBack,
+    /// The log is another than it was.
+    Rewritten,
+    /// The log, or what vouches for it, is older than was asked for.
+    Stale,
 }
 
 impl Kind {
@@ -88,6 +112,18 @@ impl Kind {
             Self::Lock => "lock",
             Self::Signature => "signature",
             Self::Unreadable => "unreadable",
+            Self::Dropped => "dropped",
+            Self::Forked => "forked",
+            Self::Commit => "commit",
+            Self::Entry => "entry",
+            Self::Tile => "tile",
+            Self::Checkpoint => "checkpoint",
+            Self::Cosignature => "cosignature",
+            Self::Timestamp => "timestamp",
+            Self::Untrusted => "untrusted",
+            Self::RolledBack => "rolled_back",
+            Self::Rewritten => "rewritten",
+            Self::Stale => "stale",
         }
     }
 }
@@ -146,6 +182,10 @@ impl Findings {
         }
         let (object, partition) = (object.to_owned(), self.partition.clone());
         self.list.push(Finding { kind, object, partition, offset, reason });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty() && self.omitted == 0
     }
 
     pub(crate) fn merge(&mut self, other: Self) {

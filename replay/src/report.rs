@@ -4,6 +4,7 @@ use schemas::{Digest, EpochOpening};
 use serde::Serialize;
 
 use crate::finding::Finding;
+use crate::log::LogReport;
 
 /// What [`crate::verify`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -24,6 +25,8 @@ pub struct Report {
     pub bytes: u64,
     /// Segments that are gone because their retention has passed.
     pub expired: u64,
+    /// Segments of which only the record was compared with the log, as was asked for.
+    pub unread: u64,
     /// Everything that is wrong, up to [`crate::FINDINGS_MAX`].
     pub findings: Vec<Finding>,
     /// Findings beyond those.
@@ -32,6 +35,9 @@ pub struct Report {
     pub losses: Vec<Loss>,
     /// Objects that later epochs say are no part of their chain.
     pub abandoned: Vec<Abandoned>,
+    /// The log of segments, where the store has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogReport>,
     /// Versions and locks, where they were looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage: Option<StorageCounts>,

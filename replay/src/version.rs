@@ -6,11 +6,14 @@ use bytes::Bytes;
 use schemas::{Digest, Partition, Topic};
 use store::Version;
 
-use crate::error::Error;
+use crate::error::{Error, causes};
 use crate::fetch::{Catalogue, FOLDERS, Shelf, Store};
+use crate::finding::{Findings, Kind};
 
 /// Most versions of one key that are looked at: the oldest, among which the original is. The rest are counted.
 pub(crate) const VERSIONS_MAX: usize = 1_000;
+/// Of why a store does not give an object, so much is told.
+const CAUSE_CHARS_MAX: usize = 300;
 
 /// Versions and delete markers of one key, oldest first.
 #[derive(Clone, Debug, Default)]
@@ -139,6 +142,28 @@ impl Store {
             bytes = self.get(key, bytes_max).await?;
         }
         Ok(Pinned { bytes, sure, ..Pinned::of(versions, at) })
+    }
+
+    /// An object that is too large cannot be read, nor one that a store does not give though it answers otherwise: its disk
+    /// may be damaged, and what else it holds is still to be looked at.
+    pub(crate) async fn readable(
+        &self,
+        key: &str,
+        pinned: Result<Pinned, Error>,
+        findings: &mut Findings,
+    ) -> Result<Option<Pinned>, Error> {
+        match pinned {
+            Err(error @ Error::TooLarge { .. }) => {
+                findings.add(Kind::Unreadable, key, error.to_string());
+                Ok(None)
+            }
+            Err(Error::Read { source, .. }) if self.answers().await => {
+                let why: String = causes(&*source).chars().take(CAUSE_CHARS_MAX).collect();
+                findings.add(Kind::Unreadable, key, format!("the store does not give it: {why}"));
+                Ok(None)
+            }
+            pinned => pinned.map(Some),
+        }
     }
 
     async fn choose(

@@ -3,27 +3,31 @@
 //! What makes an object right is said by `chain.rs` and `segment.rs`; here they are handed to them in order, and what lies
 //! at one place of an epoch by `walk/place.rs`.
 
+mod enrolled;
 mod place;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use schemas::{Digest, Epoch, EpochOpening, ObjectKey, Offset, Partition, Seconds, Topic};
+use schemas::{
+    Digest, EnrolledRecord, Epoch, EpochOpening, ObjectKey, Offset, Partition, Seconds, Topic,
+};
 use store::Lock;
 
 use crate::audit::VerifyOptions;
 use crate::chain::Link;
 use crate::context::Sessions;
-use crate::error::{Error, causes};
+use crate::error::Error;
 use crate::fetch::{Shelf, Store, TEXT_BYTES_MAX};
 use crate::finding::{Findings, Kind};
 use crate::lock::OPENING_SECONDS_MIN;
+use crate::log::{Log, Place};
 use crate::report::{Abandoned, Loss, SignatureCounts, abandoned, losses};
 use crate::storage::Storage;
 use crate::version::Pinned;
+use enrolled::{Enrolled, Found};
 
-/// Of why a store does not give an object, so much is told.
-const CAUSE_CHARS_MAX: usize = 300;
+pub(crate) use enrolled::Pending;
 
 /// What was read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,6 +37,8 @@ pub(crate) struct Counts {
     pub(crate) raw: u64,
     pub(crate) bytes: u64,
     pub(crate) expired: u64,
+    /// Segments of which only the record was read.
+    pub(crate) unread: u64,
     pub(crate) signatures: SignatureCounts,
 }
 
@@ -48,6 +54,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) findings: Findings,
     pub(crate) counts: Counts,
     pub(crate) storage: Storage<'a>,
+    /// What the log says.
+    pub(crate) enrolled: Enrolled<'a>,
     pub(crate) losses: Vec<Loss>,
     pub(crate) abandoned: Vec<Abandoned>,
 }
@@ -59,8 +67,8 @@ type Openings = BTreeMap<Epoch, (EpochOpening, Pinned)>;
 pub(crate) async fn walk<'a>(
     store: &'a Store,
     options: VerifyOptions<'a>,
-    topic: Topic,
-    partition: Partition,
+    log: Option<&'a Log>,
+    (topic, partition): (Topic, Partition),
 ) -> Result<Walk<'a>, Error> {
     let shelf = if options.storage {
         store.shelf_of_versions(topic, partition).await?
@@ -72,6 +80,7 @@ pub(crate) async fn walk<'a>(
         findings.add(Kind::Junk, key, "nothing accounts for it");
     }
     let storage = Storage::new(store, &options);
+    let enrolled = Enrolled::new(log, &shelf.topic, partition);
     let (link, aside, sessions, counts, losses, abandoned) = Default::default();
     let mut walk = Walk {
         store,
@@ -83,10 +92,12 @@ pub(crate) async fn walk<'a>(
         findings,
         counts,
         storage,
+        enrolled,
         losses,
         abandoned,
     };
     walk.epochs().await?;
+    walk.gone();
     Ok(walk)
 }
 
@@ -106,10 +117,17 @@ impl Walk<'_> {
                 self.link.lose();
             }
             expected = epoch.0.saturating_add(1);
+            let place = Place { epoch, start: None };
+            self.enrolled.note(place);
             if !self.shelf.epochs.contains(&epoch) {
                 self.findings.add(Kind::Epoch, &key, "it is not there");
             }
             let opening = openings.get(&epoch);
+            if let Some((opening, _)) = opening {
+                let (given, time_max) = (Some(opening.leaf_hash()), None);
+                let found = Found { given, beside: None, time_max };
+                self.enrolled.meet(place, &key, found, &mut self.findings);
+            }
             self.open(epoch, opening.map(|(opening, _)| opening));
             self.storage.lock = None;
             self.segments(epoch).await?;
@@ -155,7 +173,9 @@ impl Walk<'_> {
             };
             let versions = self.shelf.versions.as_ref();
             let pinned = self.store.pin(versions, &key, TEXT_BYTES_MAX, is_it).await;
-            let Some(pinned) = self.readable(&key, pinned).await? else { continue };
+            let Some(pinned) = self.store.readable(&key, pinned, &mut self.findings).await? else {
+                continue;
+            };
             self.storage.others(&key, &pinned, false, &mut self.findings);
             let text = pinned.text().unwrap_or_else(|| Err("it is gone".to_owned()));
             match text.and_then(|t| EpochOpening::parse(&t).map_err(|error| error.to_string())) {
@@ -183,42 +203,47 @@ impl Walk<'_> {
         }
     }
 
-    /// An object that is too large cannot be read, nor one that a store does not give though it answers otherwise: its disk
-    /// may be damaged, and what else it holds is still to be looked at.
-    async fn readable(
-        &mut self,
-        key: &str,
-        pinned: Result<Pinned, Error>,
-    ) -> Result<Option<Pinned>, Error> {
-        match pinned {
-            Err(error @ Error::TooLarge { .. }) => {
-                self.findings.add(Kind::Unreadable, key, error.to_string());
-                Ok(None)
-            }
-            Err(Error::Read { source, .. }) if self.store.answers().await => {
-                let why: String = causes(&*source).chars().take(CAUSE_CHARS_MAX).collect();
-                let why = format!("the store does not give it: {why}");
-                self.findings.add(Kind::Unreadable, key, why);
-                Ok(None)
-            }
-            pinned => pinned.map(Some),
-        }
-    }
-
     /// Goes through one epoch's segments in order of their start.
     async fn segments(&mut self, epoch: Epoch) -> Result<(), Error> {
         let places = (epoch, Offset(0))..=(epoch, Offset(u64::MAX));
         let places: Vec<_> = self.shelf.places.range(places).map(|(at, is)| (at.1, *is)).collect();
         for (start, present) in places {
+            let place = Place { epoch, start: Some(start) };
+            self.enrolled.note(place);
             let record = self.record(epoch, start, present).await?;
-            // What no version is listed of may still be read.
-            if present.segment || self.options.storage {
+            let beside = record.as_ref().map(EnrolledRecord::leaf_hash);
+            if present.segment && !self.enrolled.reads(place, beside) {
+                self.unread(&self.shelf.segment_key(epoch, start), record).await?;
+            } else if present.segment || self.options.storage {
+                // What no version is listed of may still be read.
                 self.object(epoch, start, record).await?;
             } else {
-                self.absent(&self.shelf.segment_key(epoch, start), record);
+                self.absent(place, &self.shelf.segment_key(epoch, start), record);
             }
         }
         Ok(())
+    }
+
+    /// What is enrolled and of which nothing lies in the store.
+    fn gone(&mut self) {
+        let (gone, expired) = self.enrolled.gone(self.options.now);
+        self.counts.expired += expired;
+        if let (true, Some((_, first))) = (self.enrolled.is_all_gone(), gone.first()) {
+            let [_, folder, _] = self.shelf.folders();
+            let why = format!(
+                "nothing of the partition is left, and the log has {} links of it, from entry {first} on",
+                gone.len()
+            );
+            return self.findings.add(Kind::Dropped, &folder, why);
+        }
+        for (place, index) in gone {
+            let key = match place.start {
+                Some(start) => self.shelf.segment_key(place.epoch, start),
+                None => self.shelf.epoch_key(place.epoch),
+            };
+            let why = format!("nothing of it is left, and it is entry {index} of the log");
+            self.findings.add(Kind::Dropped, &key, why);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The command lines of what reads a store.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use schemas::Micros;
@@ -57,37 +57,6 @@ pub(crate) struct Trace {
     /// Contents in full, not their beginnings
     #[arg(long)]
     pub(crate) full: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Verify {
-    /// A folder made by `up`, a store's folder or URL, or an evidence bundle
-    pub(crate) store: String,
-    /// Looks at versions, delete markers and locks too, and finds originals under what was put over them; S3 only
-    #[arg(long)]
-    pub(crate) storage: bool,
-    /// Checks signatures with the keys in this file: a `[[source]]` table for each, with key_id, tenant, public_key (base64
-    /// of 32 bytes), and, where all events of a producer must be signed, required = true and its producer_id
-    #[arg(long, value_name = "FILE")]
-    pub(crate) sources: Option<PathBuf>,
-    /// Whom to trust for the log of segments: its verifier key, or a C2SP tlog-policy with witnesses too
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trust: Option<PathBuf>,
-    /// Of a bundle: a checkpoint of the log that you hold; the bundle's may not be older
-    #[arg(long, value_name = "FILE")]
-    pub(crate) checkpoint: Option<PathBuf>,
-    /// Of a bundle: roots of time-stamp authorities that you trust, PEM
-    #[arg(long, value_name = "FILE")]
-    pub(crate) roots: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) json: Json,
-}
-
-impl Verify {
-    /// Whether the argument is a file, which no store is.
-    pub(crate) fn is_bundle(&self) -> bool {
-        Path::new(&self.store).is_file()
-    }
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use schemas::tlog::{KeyName, LogSigner};
 
@@ -11,6 +12,11 @@ pub(crate) fn chancery(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chancery"));
     command.args(args).env_remove("RUST_LOG").env_remove("CHANCERY_KEY");
     command.env("CHANCERY_LOG_KEY", log_key().to_text());
+    // Many stores here have logs of one name: what one run saw is not for the next.
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    let run = RUNS.fetch_add(1, Ordering::Relaxed);
+    let state = format!("{}/state-{}-{run}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    command.env("XDG_STATE_HOME", state);
     command
 }
 

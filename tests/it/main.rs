@@ -37,3 +37,4 @@ mod services;
 #[cfg(feature = "services")]
 mod storage;
 mod up;
+mod verify_log;

@@ -34,7 +34,7 @@ impl fmt::Debug for Trust<'_> {
 }
 
 /// What says what a time-stamp of these data shows, or why nothing.
-pub type Stamping<'a> = dyn Fn(&[u8], &Digest) -> Result<Stamped, String> + 'a;
+pub type Stamping<'a> = dyn Fn(&[u8], &Digest) -> Result<Stamped, String> + Sync + 'a;
 
 /// What a time-stamp shows.
 #[derive(Clone, Debug, PartialEq, Eq)]

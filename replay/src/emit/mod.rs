@@ -2,6 +2,7 @@
 
 pub(crate) mod escape;
 pub mod json;
+mod log;
 pub mod statement;
 mod table;
 pub mod terminal;

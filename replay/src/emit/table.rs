@@ -28,6 +28,11 @@ pub fn report(report: &Report, out: &mut dyn Write) -> Result<()> {
     if *expired > 0 {
         writeln!(out, "gone, their retention having passed: {expired} segments")?;
     }
+    if let Some(log) = &report.log {
+        for line in super::log::words(log) {
+            writeln!(out, "{}", escaped(&line))?;
+        }
+    }
     for loss in &report.losses {
         writeln!(out, "LOST: {}: {}", loss.partition, escaped(&loss.words))?;
     }

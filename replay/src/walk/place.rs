@@ -4,18 +4,18 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use schemas::{Digest, EnrolledRecord, Epoch, ObjectKey, Offset, TerminalObject};
 
+use super::enrolled::Found;
 use super::{Walk, text};
 use crate::audit::Progress;
 use crate::chain::Link;
 use crate::claimed::check_claim;
 use crate::decode::{Breach, Segment};
-use crate::due;
 use crate::error::Error;
 use crate::fetch::{Present, SEGMENT_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::finding::Kind;
-use crate::lock;
 use crate::segment::{self, Audited, Opened, key_of};
 use crate::version::Pinned;
+use crate::{due, lock, log};
 
 /// Claim-checked bodies fetched at once.
 const CLAIMS_AT_ONCE: usize = 8;
@@ -43,7 +43,9 @@ impl Walk<'_> {
         };
         let versions = self.shelf.versions.as_ref();
         let pinned = self.store.pin(versions, &key, TEXT_BYTES_MAX, is_it).await;
-        let Some(pinned) = self.readable(&key, pinned).await? else { return Ok(None) };
+        let Some(pinned) = self.store.readable(&key, pinned, &mut self.findings).await? else {
+            return Ok(None);
+        };
         self.storage.others(&key, &pinned, false, &mut self.findings);
         let text = pinned.text().unwrap_or_else(|| Err("it is gone".to_owned()));
         match text.and_then(|text| parsed(&text)) {
@@ -59,8 +61,28 @@ impl Walk<'_> {
         }
     }
 
+    /// A segment that is not read: the log vouches for its record, and the chain goes on by that.
+    pub(super) async fn unread(
+        &mut self,
+        key: &str,
+        record: Option<EnrolledRecord>,
+    ) -> Result<(), Error> {
+        self.sessions.incomplete = true;
+        self.counts.unread += 1;
+        let Some(record) = record else { return Ok(()) };
+        if let Some(versions) = self.shelf.versions.as_ref().and_then(|all| all.get(key)) {
+            let (pinned, expired) = (Pinned::oldest(versions), self.is_expired(&record));
+            self.storage.others(key, &pinned, expired, &mut self.findings);
+            let due = lock::stated(&record.segment);
+            self.storage.locked(key, &pinned, due, &mut self.findings).await?;
+            self.storage.lock = due.or(self.storage.lock);
+        }
+        self.follow(key, &record, None);
+        Ok(())
+    }
+
     /// A segment that is gone: the chain goes on by its record.
-    pub(super) fn absent(&mut self, key: &str, record: Option<EnrolledRecord>) {
+    pub(super) fn absent(&mut self, at: log::Place, key: &str, record: Option<EnrolledRecord>) {
         self.sessions.incomplete = true;
         let Some(record) = record else {
             let why = "it is gone, and no record says what it was";
@@ -72,6 +94,8 @@ impl Walk<'_> {
         } else {
             self.findings.add(Kind::MissingSegment, key, "there is a record of it, and it is gone");
         }
+        let (beside, time_max) = (Some(record.leaf_hash()), record.segment.time_max);
+        self.enrolled.meet(at, key, Found { given: None, beside, time_max }, &mut self.findings);
         self.follow(key, &record, None);
     }
 
@@ -106,17 +130,19 @@ impl Walk<'_> {
         };
         let versions = self.shelf.versions.as_ref();
         let pinned = self.store.pin(versions, &name, SEGMENT_BYTES_MAX, is_it).await;
-        let Some(pinned) = self.readable(&name, pinned).await? else {
+        let Some(pinned) = self.store.readable(&name, pinned, &mut self.findings).await? else {
             self.lost(&name, record);
             return Ok(());
         };
         let expired = record.as_ref().is_some_and(|record| self.is_expired(record));
         self.storage.others(&name, &pinned, expired, &mut self.findings);
         let Some(bytes) = pinned.bytes.clone() else {
-            self.absent(&name, record);
+            self.absent(log::Place { epoch, start: Some(start) }, &name, record);
             return Ok(());
         };
         if TerminalObject::is_at_head_of(&bytes) {
+            let at = log::Place { epoch, start: Some(start) };
+            self.enrolled.replaced(at, &name, &mut self.findings);
             self.terminal(&key, &bytes);
             let due = self.storage.lock;
             return self.storage.locked(&name, &pinned, due, &mut self.findings).await;
@@ -259,7 +285,14 @@ impl Walk<'_> {
         audited: Box<Audited>,
         record: Option<EnrolledRecord>,
     ) -> Result<(), Error> {
-        let expired = self.is_expired(&audited.enrolled);
+        let (expired, segment) = (self.is_expired(&audited.enrolled), &audited.enrolled.segment);
+        let at = log::Place { epoch: segment.chain.epoch, start: Some(segment.start) };
+        let found = Found {
+            given: Some(audited.enrolled.leaf_hash()),
+            beside: record.as_ref().map(EnrolledRecord::leaf_hash),
+            time_max: segment.time_max,
+        };
+        self.enrolled.meet(at, name, found, &mut self.findings);
         self.follow(name, &audited.enrolled, record.map(|record| record.leaf_hash()));
         self.counts.events += audited.events;
         self.counts.raw += audited.raw;

@@ -15,6 +15,12 @@ mod hostile;
 #[cfg(test)]
 mod kit;
 #[cfg(test)]
+mod log;
+#[cfg(test)]
+mod log_bytes;
+#[cfg(test)]
+mod log_trust;
+#[cfg(test)]
 mod tamper;
 #[cfg(test)]
 mod trace;

@@ -1,6 +1,7 @@
 //! What the tests of a store share: copies of golden stores, and changes to them.
 
 pub(crate) mod chat;
+pub(crate) mod judged;
 pub(crate) mod log;
 pub(crate) mod writer;
 pub(crate) mod zip;
