@@ -88,7 +88,7 @@ vouched() {
 }
 
 check() {
-  "$chancery" verify d --trust policy
+  "$chancery" verify d --trust policy --roots tsa/root.pem --state state
   "$root/tests/log.sh" d d/log.vkey d/log.key tsa/root.pem
   "$chancery" prove session s-2 d -o s.zip --disclose all
   "$chancery" verify s.zip --trust policy --roots tsa/root.pem

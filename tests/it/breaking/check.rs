@@ -58,15 +58,21 @@ impl Store<'_> {
     }
 
     /// The chain, the locks and the versions are good, nothing is lost or given up, and nothing is there but what the chain
-    /// has: of each partition an opening, and of each segment its record.
+    /// has: of each partition an opening, of each segment its record, and the log over all of them.
     pub(crate) fn check_chain(&self) -> Value {
         let (exit, report) = self.verify(&["--storage"]);
         assert_eq!((exit, &report["findings"]), (Some(0), &json!([])), "{report}");
         assert_eq!((&report["losses"], &report["abandoned"]), (&json!([]), &json!([])), "{report}");
         let count = |value: &Value| value.as_i64().unwrap();
-        let objects = count(&report["partitions"]) + 2 * count(&report["segments"]);
-        assert_eq!(count(&report["storage"]["versions"]), objects, "{report}");
-        assert_eq!(count(&report["storage"]["locks"]), objects, "{report}");
+        let log = |name: &str| count(&report["log"][name]);
+        let chain = count(&report["partitions"]) + 2 * count(&report["segments"]);
+        let locked = chain + log("commits") + log("checkpoints");
+        assert_eq!(count(&report["storage"]["locks"]), locked, "{report}");
+        assert_eq!(count(&report["storage"]["versions"]), locked + log("tiles"), "{report}");
+        // All that is sealed is enrolled, each link once, and all that is enrolled is published.
+        assert_eq!(log("records"), count(&report["segments"]), "{report}");
+        assert_eq!(log("openings"), count(&report["partitions"]), "{report}");
+        assert_eq!((log("pending"), log("size")), (0, log("committed")), "{report}");
         assert_eq!(count(&report["partitions"]), i64::from(PARTITIONS), "{report}");
         report
     }
