@@ -22,9 +22,10 @@ def files(made):
         "absent": ("absent", made.gone, links(made, 0, 6), [], {"from": start, "to": made.last * 1000 + 10 ** 7}),
         "absent-within": ("absent", made.gone, links(made, 1, 6), [], within),
         "absent-between": ("absent", made.alpha, links(made, 3, 6), [], between),
+        "absent-waiting": ("absent", made.gone, links(made, 0, 3), [], {"from": start, "to": made.last * 1000 - 10 ** 8}),
         "absent-until": ("absent", made.gone, links(made, 3, 6), [], between | {"to": made.last * 1000}),
     }
-    beats = {"absent-until": made.log.entries[-1]}
+    beats = {"absent-until": made.log.entries[-1], "absent-waiting": made.log.entries[255]}  # three messages waited then
     return {f"{name}.zip": bundle(made, *given, beat=beats.get(name)) for name, given in wanted.items()}
 
 

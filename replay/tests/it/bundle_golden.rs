@@ -20,6 +20,15 @@ fn golden_bundles_verify_and_say_what_they_show() {
         assert!(statement.vouched && statement.since.is_some(), "{name}");
         assert!(name.starts_with(statement.claim), "{name}");
         assert!(!check_bundle(&bytes, &Trust::default()).unwrap().vouched);
+        if name.starts_with("absent") {
+            let covered =
+                statement.proven.iter().any(|line| line.contains("whole time is covered"));
+            assert_eq!(
+                covered,
+                ["absent-until", "absent-within"].contains(&name.as_str()),
+                "{name}"
+            );
+        }
         found.push(name);
     }
     found.sort();
