@@ -29,29 +29,43 @@ pub(crate) struct Enrolled {
 #[derive(Debug, Default)]
 pub(crate) struct Chain {
     pub(crate) links: Vec<Enrolled>,
-    leaf: Option<Digest>,
+    /// Leaf hash of each link.
+    leaves: Vec<Digest>,
     /// The newest heartbeat that tells of the partition.
     pub(crate) heartbeat: Option<(u64, Arc<Heartbeat>)>,
 }
 
 impl Chain {
-    /// Takes an entry up where it is the next link; the first that goes on from a link counts.
+    /// Takes an entry up where it is the next link; the first that goes on from a link counts, save where an opening sets
+    /// the ones after it aside.
     fn push(&mut self, index: u64, entry: Entry) {
-        let first = match &entry {
-            Entry::Opening(opening) => opening.chain.epoch.0 == 0 && opening.prev.is_none(),
-            _ => false,
-        };
-        let next = if self.links.is_empty() { first } else { entry.prev() == self.leaf };
-        if next {
-            self.leaf = Some(entry.leaf_hash());
-            self.links.push(Enrolled { index, entry });
+        let Some(at) = self.place(&entry) else { return };
+        self.links.truncate(at);
+        self.leaves.truncate(at);
+        self.leaves.push(entry.leaf_hash());
+        self.links.push(Enrolled { index, entry });
+    }
+
+    /// How many links stand before the entry; `None` where it is none.
+    fn place(&self, entry: &Entry) -> Option<usize> {
+        if self.links.is_empty() {
+            let Entry::Opening(opening) = entry else { return None };
+            return (opening.chain.epoch.0 == 0 && opening.prev.is_none()).then_some(0);
         }
+        let prev = entry.prev()?;
+        let at = self.leaves.iter().rposition(|leaf| *leaf == prev)? + 1;
+        let Some(after) = self.links.get(at) else { return Some(at) };
+        let (Entry::Opening(opening), Entry::Record(aside)) = (entry, &after.entry) else {
+            return None;
+        };
+        opening.abandoned.iter().any(|(key, _, _)| *key == aside.key).then_some(at)
     }
 
     /// The newest heartbeat, where it tells of the last link.
     pub(crate) fn last_heartbeat(&self) -> Option<(u64, Arc<Heartbeat>)> {
         let (index, heartbeat) = self.heartbeat.clone()?;
-        let last = heartbeat.beats.iter().any(|beat| Some(beat.leaf) == self.leaf);
+        let leaf = self.leaves.last();
+        let last = heartbeat.beats.iter().any(|beat| Some(&beat.leaf) == leaf);
         last.then_some((index, heartbeat))
     }
 }

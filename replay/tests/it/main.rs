@@ -5,6 +5,8 @@ mod bundle;
 #[cfg(test)]
 mod bundle_bytes;
 #[cfg(test)]
+mod bundle_forged;
+#[cfg(test)]
 mod bundle_golden;
 #[cfg(test)]
 mod export;
