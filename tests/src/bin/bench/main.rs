@@ -1,18 +1,22 @@
 //! `just bench DATA`: what sealing, storing, verifying and taking in cost, beside the least they could cost.
 //!
 //! Prints Markdown tables for `docs/benchmarks.md`, which says what each figure means. All steps are given the same
-//! traffic; each is in temporary folders of its own, and needs no Kafka and no S3. Only `bench pipeline` and
-//! `bench recovery` measure with both, which `tests/stack/stack.sh` starts.
+//! traffic; each is in temporary folders of its own, and needs no Kafka and no S3; so does `bench log`. Only `bench pipeline`
+//! and `bench recovery` measure with both, which `tests/stack/stack.sh` starts.
 
 mod batches;
 mod chain;
 mod clock;
 mod corpus;
 mod counter;
+mod deployment;
+mod evidence;
 mod figure;
 mod gateway;
 mod json;
 mod kafka;
+mod latency;
+mod log;
 mod machine;
 mod pipeline;
 mod random;
@@ -24,10 +28,12 @@ mod sealed;
 mod servers;
 mod stages;
 mod started;
+mod synthetic;
 mod table;
 mod topic;
 mod traffic;
 mod verify;
+mod weight;
 
 use std::path::PathBuf;
 
@@ -40,7 +46,7 @@ use topic::Form;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const USAGE: &str = "usage: bench [pipeline | recovery] DATA_FOLDER [--gb N | --small]
+const USAGE: &str = "usage: bench [log | pipeline | recovery] DATA_FOLDER [--gb N | --small]
 `pipeline` and `recovery` need Kafka and S3: tests/stack/stack.sh run -- COMMAND
 DATA_FOLDER holds tau-bench/gpt-4o-airline.json; N is the least size of the full events in 10^9 bytes, 1 unless given";
 
@@ -56,6 +62,8 @@ enum Run {
 enum What {
     /// All that needs no servers.
     Alone,
+    /// The log of segments.
+    Log,
     /// The sealer between Kafka and S3.
     Pipeline,
     /// A sealer's start, with more and more behind it.
@@ -68,6 +76,7 @@ fn main() -> anyhow::Result<()> {
             let corpus = Corpus::read(&data)?;
             match what {
                 What::Alone => alone(&corpus, gigabytes),
+                What::Log => log::report(&corpus, copies(&corpus, gigabytes)?.0),
                 What::Pipeline => pipeline::report(&corpus, copies(&corpus, gigabytes)?.0),
                 What::Recovery => recovery::report(&corpus),
             }
@@ -86,6 +95,7 @@ impl Run {
             started::CHILD => {
                 return Some(Self::StartAsChild { words: words.skip(1).collect() });
             }
+            "log" => words.next().map(|_| What::Log)?,
             "pipeline" => words.next().map(|_| What::Pipeline)?,
             "recovery" => words.next().map(|_| What::Recovery)?,
             _ => What::Alone,

@@ -51,7 +51,7 @@ fn verify(sealed: &Sealed) -> anyhow::Result<Spent> {
 }
 
 /// Processor time of hashing `bytes` bytes.
-fn sha(bytes: u64) -> anyhow::Result<std::time::Duration> {
+pub(crate) fn sha(bytes: u64) -> anyhow::Result<std::time::Duration> {
     let buffer = vec![7_u8; BUFFER_BYTES];
     let (_digest, spent) = timed(Of::Thread, || digest(&SHA256, &buffer))?;
     let times = crate::figure::number(bytes) / crate::figure::number(wide(buffer.len()));
