@@ -27,6 +27,7 @@ use crate::stop::Stop;
 const ASKS: usize = 64;
 /// Tries that are made once nothing more is sealed.
 const LAST_TRIES: usize = 5;
+const LAST_WAIT: Duration = Duration::from_millis(500);
 
 /// What a partition tells the task, and asks it.
 #[derive(Clone, Debug)]
@@ -102,6 +103,7 @@ impl Enrolment {
             if self.enrol().await {
                 return;
             }
+            clock::wait(LAST_WAIT).await;
         }
         error!("what was sealed last is not enrolled; the next start enrols it");
     }
