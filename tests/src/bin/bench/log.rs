@@ -17,8 +17,8 @@ use crate::{evidence, latency, table, verify, weight};
 
 /// Entries of the logs whose end is looked for.
 const ENTRIES: [u64; 3] = [10, 1_000, 100_000];
-/// Entries of the real segment: an opening, a record, a heartbeat.
-const REAL: u64 = 3;
+/// Entries of the real partition: an opening, a record, and a heartbeat of each of the first two sealers.
+const REAL: u64 = 4;
 /// How often each start is timed, and each verification.
 const STARTS: u32 = 15;
 const VERIFIED: usize = 5;
@@ -46,6 +46,7 @@ fn starts(corpus: &Corpus) -> anyhow::Result<()> {
             log.grow(entries - REAL, 256).await
         })?;
         deployment.append(Messages::new(corpus, 1, Form::Deduplicated)?.take(ROWS))?;
+        deployment.seal(ROWS, true)?;
         deployment.seal(ROWS, true)?;
         let [with, without] = [true, false].map(|enrols| start(&deployment, enrols));
         let (with, without) = (with?, without?);
