@@ -122,6 +122,7 @@ pub(crate) async fn read<'a>(
         storage,
         findings,
         growth: Growth::default(),
+        early: Vec::new(),
         followed: true,
         report,
         listing,
@@ -146,6 +147,8 @@ struct Reader<'r, 'a> {
     listing: Listing,
     findings: Findings,
     growth: Growth,
+    /// Commits, by key and size, whose lock is not known to be due yet; their bytes are dropped.
+    early: Vec<(String, u64, Pinned)>,
     /// Whether every commit that is there could be followed.
     followed: bool,
     report: LogReport,
@@ -192,6 +195,7 @@ impl Reader<'_, '_> {
                 break;
             }
         }
+        self.early_locks().await?;
         let size = self.growth.size();
         self.growth.keys.settle(size);
         self.report.committed = size;
@@ -236,9 +240,21 @@ impl Reader<'_, '_> {
         for (index, why) in &grown.wrong {
             self.findings.add(Kind::Entry, &key, format!("entry {index}: {why}"));
         }
-        let due = self.growth.at(self.growth.size()).and_then(|size| size.lock);
-        self.storage.locked(&key, &pinned, due, &mut self.findings).await?;
+        let size = self.growth.size();
+        match self.growth.at(size).and_then(|size| size.lock) {
+            None => self.early.push((key, size, Pinned { bytes: None, ..pinned })),
+            due => self.storage.locked(&key, &pinned, due, &mut self.findings).await?,
+        }
         Ok(Some(grown))
+    }
+
+    /// Commits from before any record with a lock: now it is known how the store locks.
+    async fn early_locks(&mut self) -> Result<(), Error> {
+        for (key, size, pinned) in std::mem::take(&mut self.early) {
+            let due = self.growth.at(size).and_then(|size| size.lock);
+            self.storage.locked(&key, &pinned, due, &mut self.findings).await?;
+        }
+        Ok(())
     }
 
     /// Compares tiles and bundles with what they must be.

@@ -25,6 +25,8 @@ pub(crate) struct Growth {
     pub(crate) heartbeat: Option<(Seconds, u64)>,
     /// The lock of the newest record that has one.
     lock: Option<Lock>,
+    /// Sizes from before any record with a lock, by their place, and until when they must be locked if the store locks.
+    early: Vec<(usize, Seconds)>,
 }
 
 /// A size of the log, and what is known of the log as it was then.
@@ -106,6 +108,14 @@ impl Growth {
             }
         }
         let (size, root, lock) = (edge.size(), edge.root(), self.lock_due(&commit.entries));
+        match (lock, self.lock) {
+            (None, None) => {
+                let days = commit.entries.iter().filter_map(day_after);
+                self.early.extend(days.max().map(|until| (self.sizes.len(), until)));
+            }
+            (_, Some(first)) => self.lock_early(first),
+            _ => {}
+        }
         self.sizes.push(Size { size, root, lock });
         self.edge = edge;
         self.origin.get_or_insert_with(|| commit.origin.clone());
@@ -154,21 +164,37 @@ impl Growth {
         }
     }
 
+    /// The first record with a lock tells how the store locks, and so what was due before it.
+    fn lock_early(&mut self, first: Lock) {
+        for (at, until) in std::mem::take(&mut self.early) {
+            if let Some(size) = self.sizes.get_mut(at) {
+                size.lock = Some(Lock { until, ..first });
+            }
+        }
+    }
+
     /// As records are locked, so are the commits that hold them. One without records tells of a time and no period: in no
     /// weaker mode, for at least a day.
     fn lock_due(&self, entries: &[Entry]) -> Option<Lock> {
-        let day = |at: Seconds| {
-            let until = Seconds(at.0.saturating_add(OPENING_SECONDS_MIN));
-            self.lock.map(|lock| Lock { until, ..lock })
-        };
         let due = entries.iter().map(|entry| match entry {
             Entry::Record(record) => lock::stated(&record.segment),
-            Entry::Opening(opening) => day(opening.opened_at),
-            Entry::Heartbeat(heartbeat) => day(heartbeat.at),
-            Entry::KeyChange(change) => day(change.at),
+            other => {
+                day_after(other).and_then(|until| self.lock.map(|lock| Lock { until, ..lock }))
+            }
         });
         due.fold(None, lock::longer)
     }
+}
+
+/// A day after the time that an entry tells; records tell their own.
+fn day_after(entry: &Entry) -> Option<Seconds> {
+    let at = match entry {
+        Entry::Record(_) => return None,
+        Entry::Opening(opening) => opening.opened_at,
+        Entry::Heartbeat(heartbeat) => heartbeat.at,
+        Entry::KeyChange(change) => change.at,
+    };
+    Some(Seconds(at.0.saturating_add(OPENING_SECONDS_MIN)))
 }
 
 /// Whether a tile or bundle must be there once a checkpoint of `published` is: a partial one may go when it has become full.
