@@ -7,14 +7,14 @@ use bytes::Bytes;
 use schemas::tlog::{
     COMMIT_ENTRIES_MAX, Commit, Entry, LogKey, LogSigner, Note, SignedCheckpoint, VerifierKey,
 };
-use schemas::{Partition, Seconds, Topic};
+use schemas::{Seconds, Topic};
 use store::{Created, Replaced, Store};
 use tracing::{error, info};
 
 use crate::chain::Head;
 use crate::error::Error;
 use crate::lane::Keeping;
-use crate::log::{Appended, Log};
+use crate::log::{Appended, Enrolled, Log};
 use crate::tail::{CHECKPOINT_BYTES_MAX, wrong};
 
 /// Bytes of entries after which a commit takes no more.
@@ -181,7 +181,7 @@ impl Desk {
                     Err(error) => return Err(error),
                 };
                 bytes += entry.to_string().len();
-                at = self.moved(&entry);
+                at = Enrolled::after(&entry);
                 entries.push(entry);
                 if entries.len() == COMMIT_ENTRIES_MAX || bytes >= COMMIT_FULL_BYTES {
                     return Ok(entries);
@@ -191,6 +191,3 @@ impl Desk {
         Ok(entries)
     }
 }
-
-/// Heads by partition, the furthest of each.
-pub(crate) type Heads = std::collections::BTreeMap<Partition, Head>;

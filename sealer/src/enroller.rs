@@ -15,7 +15,7 @@ use tracing::{error, warn};
 use crate::chain::Head;
 use crate::clock;
 use crate::config::LogConfig;
-use crate::enrol::{Desk, Heads};
+use crate::enrol::Desk;
 use crate::error::{Error, ErrorKind, causes};
 use crate::links::Confirmed;
 use crate::log::Log;
@@ -28,6 +28,9 @@ const ASKS: usize = 64;
 /// Tries that are made once nothing more is sealed.
 const LAST_TRIES: usize = 5;
 const LAST_WAIT: Duration = Duration::from_millis(500);
+
+/// The end of each partition's chain.
+type Heads = BTreeMap<Partition, Head>;
 
 /// What a partition tells the task, and asks it.
 #[derive(Clone, Debug)]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+#[cfg(test)]
+use schemas::Partition;
 use schemas::Seconds;
 use store::{Lock, Retention, Store};
 use tokio_util::sync::CancellationToken;
@@ -56,6 +58,22 @@ impl Keeping {
 }
 
 impl Lane {
+    /// Of a partition of a log in memory, without locks or a log of segments.
+    #[cfg(test)]
+    pub(crate) fn of_memory(store: Store, log: &crate::memory::Log, partition: Partition) -> Self {
+        let origin = log.origins().into_iter().find(|origin| origin.partition == partition);
+        Self {
+            store,
+            source: Source::Memory(log.clone()),
+            origin: origin.unwrap(),
+            keeping: Keeping { class: "standard".to_owned(), retention: None },
+            retry_wait_max_ms: 1,
+            metrics: Metrics::default(),
+            shutdown: CancellationToken::new(),
+            enroller: None,
+        }
+    }
+
     /// Tries until it works, waiting longer each time; an error that trying again cannot mend ends it at once, and so does
     /// a shutdown after a few tries.
     pub(crate) async fn patiently<T, F: Future<Output = Result<T, Error>>>(

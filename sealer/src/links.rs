@@ -80,16 +80,6 @@ impl Desk {
         Ok(Some(entry))
     }
 
-    /// Where a chain stands after a link.
-    pub(crate) fn moved(&self, entry: &Entry) -> Option<Enrolled> {
-        let epoch = match entry {
-            Entry::Record(record) => record.segment.chain.epoch,
-            Entry::Opening(opening) => opening.chain.epoch,
-            Entry::Heartbeat(_) | Entry::KeyChange(_) => return None,
-        };
-        Some(Enrolled { epoch, next: entry.next()?, leaf: entry.leaf_hash() })
-    }
-
     async fn opening(&self, head: &Head, epoch: Epoch) -> Result<Option<Box<EpochOpening>>, Error> {
         let key = ObjectKey::Epoch(self.topic.clone(), head.chain.partition, epoch).to_string();
         let Some(bytes) = self.store.get(&key, TEXT_BYTES_MAX).await? else { return Ok(None) };

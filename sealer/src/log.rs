@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use schemas::tlog::{
-    Checkpoint, Commit, Edge, Entry, KeyName, LogKey, TILE_WIDTH, VerifierKey, bundle,
+    Checkpoint, Commit, Edge, Entry, HEARTBEAT_PARTITIONS_MAX, KeyName, LogKey, TILE_WIDTH,
+    VerifierKey, bundle,
 };
 use schemas::{Digest, Epoch, Offset, Partition, Seconds, Topic};
 
@@ -14,6 +15,18 @@ pub(crate) struct Enrolled {
     pub(crate) epoch: Epoch,
     pub(crate) next: Offset,
     pub(crate) leaf: Digest,
+}
+
+impl Enrolled {
+    /// Where a chain stands after `entry`, where that is a link of one.
+    pub(crate) fn after(entry: &Entry) -> Option<Self> {
+        let epoch = match entry {
+            Entry::Record(record) => record.segment.chain.epoch,
+            Entry::Opening(opening) => opening.chain.epoch,
+            Entry::Heartbeat(_) | Entry::KeyChange(_) => return None,
+        };
+        Some(Self { epoch, next: entry.next()?, leaf: entry.leaf_hash() })
+    }
 }
 
 /// The log as far as its commits were followed.
@@ -26,8 +39,6 @@ pub(crate) struct Log {
     bundle: Vec<String>,
     /// The key in force.
     key: VerifierKey,
-    /// The key before it, where the last entry is the change.
-    retired: Option<VerifierKey>,
     links: BTreeMap<Partition, Enrolled>,
     /// When the last heartbeat was, by the first partition that it told of.
     beats: BTreeMap<u32, Seconds>,
@@ -52,7 +63,6 @@ impl Log {
             edge: Edge::default(),
             bundle: Vec::new(),
             key,
-            retired: None,
             links: BTreeMap::new(),
             beats: BTreeMap::new(),
         }
@@ -82,19 +92,14 @@ impl Log {
         }
         let told = |partition: &u32| {
             self.links.contains_key(&Partition(*partition))
-                || self.beats.contains_key(&(partition / 256 * 256))
+                || self.beats.contains_key(&(partition - partition % HEARTBEAT_PARTITIONS_MAX))
         };
         !(0..partitions).all(|partition| told(&partition))
     }
 
     fn link(&self, entry: &Entry) -> Option<(Partition, Enrolled)> {
-        let chain = match entry {
-            Entry::Record(record) => &record.segment.chain,
-            Entry::Opening(opening) => &opening.chain,
-            Entry::Heartbeat(_) | Entry::KeyChange(_) => return None,
-        };
-        let (epoch, next, leaf) = (chain.epoch, entry.next()?, entry.leaf_hash());
-        (chain.topic == self.topic).then_some((chain.partition, Enrolled { epoch, next, leaf }))
+        let (_, partition) = entry.partition().filter(|(topic, _)| **topic == self.topic)?;
+        Some((partition, Enrolled::after(entry)?))
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -160,20 +165,20 @@ impl Log {
         if edge.root() != commit.root {
             return Err("its root is not that of its entries after the tree before");
         }
-        self.retired = None;
+        let mut keys = Vec::new();
         if let Some(Entry::KeyChange(change)) = commit.entries.last() {
             if change.old != self.key {
                 return Err("it changes another key than the one in force");
             }
-            self.retired = Some(std::mem::replace(&mut self.key, change.new.clone()));
+            keys.push(std::mem::replace(&mut self.key, change.new.clone()));
         }
+        keys.push(self.key.clone());
         self.edge = edge;
         commit.entries.iter().for_each(|entry| self.note(entry));
         let tiles = tiles.into_iter().map(|(tile, bytes)| (LogKey::Tile(tile), bytes));
         let derived = self.bundles(commit).into_iter().chain(tiles).collect();
         let (origin, root) = (self.origin.clone(), self.edge.root());
         let checkpoint = Checkpoint { origin, size: self.size(), root };
-        let keys = self.retired.iter().chain([&self.key]).cloned().collect();
         Ok(Appended { derived, checkpoint, keys })
     }
 
@@ -184,7 +189,6 @@ impl Log {
             let width = u64::try_from(entries.len()).unwrap_or(TILE_WIDTH);
             let bytes = bundle(entries.iter().map(String::as_str));
             bundles.push((LogKey::Bundle(index, width), bytes));
-            width
         };
         for entry in &commit.entries {
             self.bundle.push(entry.to_string());

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use schemas::{EpochOpening, Offset, Partition, Seconds, TerminalObject, Timestamp, Topic};
 use store::Store;
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 use crate::batch::Batch;
 use crate::chain::Head;
@@ -21,7 +20,6 @@ use crate::head::load;
 use crate::lane::{Keeping, Lane};
 use crate::memory::{Held, Log};
 use crate::message::Message;
-use crate::metrics::Metrics;
 use crate::resume::{Resumed, Resumption};
 use crate::seal::{Sealed, seal};
 use crate::source::Source;
@@ -67,17 +65,7 @@ impl Stage {
     }
 
     fn lane_of(&self, partition: Partition) -> Lane {
-        let origin = self.log.origins().into_iter().find(|one| one.partition == partition);
-        Lane {
-            store: self.store(),
-            source: Source::Memory(self.log.clone()),
-            origin: origin.unwrap(),
-            keeping: Keeping { class: "standard".to_owned(), retention: None },
-            retry_wait_max_ms: 1,
-            metrics: Metrics::default(),
-            shutdown: CancellationToken::new(),
-            enroller: None,
-        }
+        Lane::of_memory(self.store(), &self.log, partition)
     }
 
     /// Starts a sealer, which seals all there is in segments of so many messages.

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use schemas::Digest;
 
 use crate::error::Error;
+use crate::moving::Replaced;
 use crate::page::Page;
-use crate::store::{Created, Replaced};
+use crate::store::Created;
 
 /// Marks a file that is being written; no key has it.
 const STAGED: char = '#';

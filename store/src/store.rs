@@ -1,7 +1,7 @@
 //! SHELL: the object store: create-only writes, whole reads, ordered listings.
 //!
 //! Nothing that is evidence is overwritten or deleted: it is written by [`Store::create`], and its lock travels with it.
-//! [`Store::replace`] is for the one object that moves.
+//! What moves instead is `moving`'s.
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -11,9 +11,7 @@ use futures_util::TryStreamExt as _;
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{
-    GetResult, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, UpdateVersion,
-};
+use object_store::{GetResult, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use schemas::Digest;
 use url::Url;
 
@@ -34,22 +32,6 @@ pub enum Created {
     Exists,
 }
 
-/// What an object was when it was read, to replace just that.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    version: UpdateVersion,
-    sha256: Digest,
-}
-
-/// What became of a write over an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Replaced {
-    /// It is done.
-    Done,
-    /// The object is another by now, or gone.
-    Moved,
-}
-
 /// An object store under a prefix.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -58,7 +40,7 @@ pub struct Store {
     /// What only S3 has, where it is S3.
     s3: Option<S3>,
     /// The folder of a local store: its files are written and synced here, since the library syncs nothing.
-    folder: Option<PathBuf>,
+    pub(crate) folder: Option<PathBuf>,
 }
 
 impl Store {
@@ -147,53 +129,6 @@ impl Store {
             Err(error) if self.says_taken(&error) => Ok(Created::Exists),
             Err(source) => Err(Error::Object { doing: "create", key: key.to_owned(), source }),
         }
-    }
-
-    /// Writes over an object, where it still is what was seen: another writer is never undone. `None` was absent.
-    ///
-    /// Only for what moves: evidence is created, and never replaced. It is not locked.
-    ///
-    /// # Errors
-    /// The store refused or did not answer: it may have happened.
-    pub async fn replace(
-        &self,
-        key: &str,
-        seen: Option<Seen>,
-        bytes: Bytes,
-    ) -> Result<Replaced, Error> {
-        let Some(seen) = seen else {
-            return Ok(match self.create(key, bytes, None).await? {
-                Created::New => Replaced::Done,
-                Created::Exists => Replaced::Moved,
-            });
-        };
-        if let Some(folder) = &self.folder {
-            let (folder, key) = (folder.clone(), key.to_owned());
-            let written = tokio::task::spawn_blocking(move || {
-                folder::replace(&folder, &key, seen.sha256, &bytes)
-            });
-            return written.await.map_err(Error::Task)?;
-        }
-        let options = PutOptions::from(PutMode::Update(seen.version));
-        match self.objects.put_opts(&self.path(key), PutPayload::from(bytes), options).await {
-            Ok(_) => Ok(Replaced::Done),
-            Err(
-                object_store::Error::Precondition { .. } | object_store::Error::NotFound { .. },
-            ) => Ok(Replaced::Moved),
-            Err(source) => Err(Error::Object { doing: "replace", key: key.to_owned(), source }),
-        }
-    }
-
-    /// Reads an object of at most `bytes_max` that is to be replaced.
-    ///
-    /// # Errors
-    /// The store refused or did not answer, or the object is larger.
-    pub async fn see(&self, key: &str, bytes_max: u64) -> Result<Option<(Bytes, Seen)>, Error> {
-        let Some(found) = self.found(key).await? else { return Ok(None) };
-        let (e_tag, version) = (found.meta.e_tag.clone(), found.meta.version.clone());
-        let bytes = content::bytes(found, key, bytes_max).await?;
-        let sha256 = Digest::of(&bytes);
-        Ok(Some((bytes, Seen { version: UpdateVersion { e_tag, version }, sha256 })))
     }
 
     /// Reads an object of at most `bytes_max`; `None` where there is none.

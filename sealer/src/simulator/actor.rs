@@ -11,7 +11,6 @@ use std::time::Duration;
 use object_store::path::Path;
 use schemas::{Offset, Partition, Seconds};
 use store::Store;
-use tokio_util::sync::CancellationToken;
 
 use crate::batch::Batch;
 use crate::chain::Head;
@@ -21,10 +20,9 @@ use crate::enrol::Desk;
 use crate::enroller::heartbeats;
 use crate::error::{Error, ErrorKind};
 use crate::head::load;
-use crate::lane::{Keeping, Lane};
+use crate::lane::Lane;
 use crate::links::Confirmed;
 use crate::memory::Log;
-use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::resume::{Resumed, Resumption};
 use crate::simulator::dice::Dice;
@@ -58,16 +56,7 @@ impl Setting {
     }
 
     fn lane(&self, who: usize) -> Lane {
-        Lane {
-            store: self.store(who),
-            source: Source::Memory(self.log.clone()),
-            origin: self.log.origins().swap_remove(0),
-            keeping: Keeping { class: "standard".to_owned(), retention: None },
-            retry_wait_max_ms: 1,
-            metrics: Metrics::default(),
-            shutdown: CancellationToken::new(),
-            enroller: None,
-        }
+        Lane::of_memory(self.store(who), &self.log, P0)
     }
 }
 

@@ -6,7 +6,6 @@ use std::task::{Context, Poll, Waker};
 use object_store::path::Path;
 use schemas::{Offset, Seconds, Topic};
 use store::Store;
-use tokio_util::sync::CancellationToken;
 
 use super::actor::P0;
 use super::faulty::{Asked, Fate, Faulty, Gates};
@@ -14,13 +13,11 @@ use super::simulate;
 use crate::batch::Batch;
 use crate::chain::Head;
 use crate::head::load;
-use crate::lane::{Keeping, Lane};
+use crate::lane::Lane;
 use crate::memory::Log;
 use crate::message::Message;
-use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::seal::Sealed;
-use crate::source::Source;
 
 const NOW: Seconds = Seconds(1_790_000_000);
 
@@ -39,16 +36,7 @@ impl Stage {
 
     fn lane(&self) -> Lane {
         let store = Arc::new(Faulty { gates: self.gates.clone(), who: 0 });
-        Lane {
-            store: Store::new(store, Path::default()),
-            source: Source::Memory(self.log.clone()),
-            origin: self.log.origins().swap_remove(0),
-            keeping: Keeping { class: "standard".to_owned(), retention: None },
-            retry_wait_max_ms: 1,
-            metrics: Metrics::default(),
-            shutdown: CancellationToken::new(),
-            enroller: None,
-        }
+        Lane::of_memory(Store::new(store, Path::default()), &self.log, P0)
     }
 
     /// The end of the chain.
