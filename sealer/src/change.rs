@@ -1,8 +1,7 @@
 //! What an operator does to give a log its next key: an entry that both keys sign.
 
-use schemas::Seconds;
-use schemas::Topic;
 use schemas::tlog::{Entry, KeyChange, LogSigner};
+use schemas::{Seconds, Topic};
 use store::{Retention, Store};
 
 use crate::enrol::Desk;
