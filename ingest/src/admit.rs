@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slotted;
 
+use capture::Slot;
 use schemas::{
     Body, Content, Digest, ENVELOPE_BYTES_MAX, Envelope, EventId, Hasher, Published, body_digest,
     context_digest, encode_framed,
@@ -15,8 +16,9 @@ use crate::claim::{self, Halt};
 use crate::class::{Class, classes};
 use crate::config::Config;
 use crate::door::Door;
-use crate::draft::{Draft, Slot};
+use crate::draft::Draft;
 use crate::given;
+use crate::happening::derived_id;
 use crate::memory::Memory;
 use crate::refusal::{Code, Refusal};
 use crate::session::{Carried, Known, Receipt, Remembered, Session};
@@ -93,9 +95,10 @@ impl<W: Clone> State<W> {
     /// Makes the messages, or refuses the request, or says what must be in the store first.
     pub(crate) fn plan(
         &mut self,
-        drafts: Vec<Draft<'_>>,
+        mut drafts: Vec<Draft<'_>>,
         door: &Door<'_>,
     ) -> Result<Plan<W>, Halt> {
+        self.tell_apart(&mut drafts, door);
         let classes = classes(&drafts, door.config, |key| self.memory.class(key))?;
         let mut claims = Vec::new();
         let mut plan = Plan { messages: Vec::new(), answers: Vec::with_capacity(drafts.len()) };
@@ -142,6 +145,27 @@ impl<W: Clone> State<W> {
             plan.answers.push(Answer { event_id, event_digest, session_made, outcome });
         }
         if claims.is_empty() { Ok(plan) } else { Err(Halt::Claims(claims)) }
+    }
+
+    /// Gives an event whose id we derived another, where its source has told the same thing otherwise before: two exporters of
+    /// one span may differ in what they add to it.
+    fn tell_apart(&self, drafts: &mut [Draft<'_>], door: &Door<'_>) {
+        let mut here: HashMap<EventId, Digest> = HashMap::new();
+        for draft in drafts {
+            let (Some(identity), Some(fingerprint)) = (draft.identity, draft.fingerprint) else {
+                continue;
+            };
+            let id = draft.envelope.event_id;
+            let session = self.memory.peek(&draft.key, door.now, door.config);
+            let earlier = session.and_then(|session| session.event(&id));
+            let first = earlier.map(|event| event.fingerprint).or_else(|| here.get(&id).copied());
+            if first.is_some_and(|first| first != fingerprint) {
+                let told = Hasher::new("told-otherwise").bytes(&identity.0).bytes(&fingerprint.0);
+                let at = draft.envelope.occurred_at;
+                draft.envelope.event_id = derived_id(at, &draft.key, &told.finish());
+            }
+            here.entry(draft.envelope.event_id).or_insert(fingerprint);
+        }
     }
 
     /// For each event, whether it repeats one; refuses an id that another event has.

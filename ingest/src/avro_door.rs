@@ -116,6 +116,7 @@ fn draft<'a>(
         key,
         // Of all of it: the same envelope with other bodies is no repeat that could be answered without writing them.
         fingerprint: Some(Digest::of(content)),
+        identity: None,
         session_made: false,
         class: Some(class),
         given: Some(given),

@@ -13,6 +13,8 @@ pub(crate) struct Door<'a> {
     pub(crate) config: &'a Config,
     pub(crate) frames: &'a Frames,
     pub(crate) credential_id: &'a str,
+    /// The door's name in the admission.
+    pub(crate) capture_point: &'static str,
     pub(crate) gateway_epoch: i64,
     pub(crate) now: Micros,
     /// The sink's limit, or the gateway's where that is less.
@@ -30,7 +32,7 @@ impl Door<'_> {
             gateway_id: self.config.gateway_id.as_str().into(),
             gateway_epoch: self.gateway_epoch,
             gateway_seq: seq,
-            capture_point: "http".into(),
+            capture_point: self.capture_point.into(),
         }
     }
 

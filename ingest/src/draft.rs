@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use capture::Slot;
 use schemas::{Digest, Envelope, EventId, KafkaKey, Micros, Salt, SessionId, Tenant};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -42,22 +43,16 @@ pub(crate) struct Draft<'a> {
     /// Digests in the envelope that are those of parts.
     pub(crate) slots: Vec<(Slot, usize)>,
     pub(crate) key: Vec<u8>,
-    /// SHA-256 of the event's JSON, where the client gave it an id: tells a repeat from a conflict.
+    /// SHA-256 of what the source said, where its id is the source's own: tells a repeat from a conflict.
     pub(crate) fingerprint: Option<Digest>,
+    /// What its id was derived from, where the gateway derived it: then a conflict is another event, with an id of its own.
+    pub(crate) identity: Option<Digest>,
     /// Whether the gateway made the session id.
     pub(crate) session_made: bool,
     /// The retention class that it names.
     pub(crate) class: Option<Class>,
     /// What stays as it came, of an event that came as Avro: then there are no parts.
     pub(crate) given: Option<Given<'a>>,
-}
-
-/// A digest in the envelope: of the retrieval or state change with this index.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Slot {
-    Document(usize),
-    Before(usize),
-    After(usize),
 }
 
 /// Reads all events of a request.
@@ -200,7 +195,7 @@ impl<'a> Reading<'a, '_, '_> {
     fn finish(mut self, raw: &RawValue) -> Result<Draft<'a>, Refusal> {
         let session_made = self.envelope.session_id.is_empty();
         let key = self.identify()?;
-        self.check()?;
+        check(&self.envelope)?;
         let class = self.has_class.then_some(&self.envelope.retention_class);
         let class = class.map(|name| Class::read(name, self.intake.config)).transpose()?;
         let mut parts = self.contents;
@@ -220,8 +215,8 @@ impl<'a> Reading<'a, '_, '_> {
             return Err(Refusal::field_limit("contents", "has items", "contents_max", max));
         }
         let fingerprint = self.has_id.then(|| Digest::of(raw.get().as_bytes()));
-        let (envelope, given) = (self.envelope, None);
-        Ok(Draft { envelope, parts, slots, key, fingerprint, session_made, class, given })
+        let (envelope, identity, given) = (self.envelope, None, None);
+        Ok(Draft { envelope, parts, slots, key, fingerprint, identity, session_made, class, given })
     }
 
     /// Gives the event the ids and times it lacks; returns its Kafka key.
@@ -251,21 +246,20 @@ impl<'a> Reading<'a, '_, '_> {
         envelope.nonce = Salt((self.draw)()?);
         Ok(KafkaKey { tenant: tenant.clone(), session }.to_bytes())
     }
+}
 
-    /// The field rules of `docs/format.md` that no type keeps.
-    fn check(&self) -> Result<(), Refusal> {
-        let envelope = &self.envelope;
-        if envelope.kind.is_empty() {
-            return Err(Refusal::field("kind", "is missing"));
-        }
-        if envelope.kind.len() > 64 {
-            return Err(Refusal::field("kind", "must be 1 to 64 bytes long"));
-        }
-        if !matches!(&*envelope.phase, "start" | "end" | "complete") {
-            return Err(Refusal::field("phase", "must be start, end or complete"));
-        }
-        Ok(())
+/// The field rules of `docs/format.md` that no type keeps.
+pub(crate) fn check(envelope: &Envelope<'_>) -> Result<(), Refusal> {
+    if envelope.kind.is_empty() {
+        return Err(Refusal::field("kind", "is missing"));
     }
+    if envelope.kind.len() > 64 {
+        return Err(Refusal::field("kind", "must be 1 to 64 bytes long"));
+    }
+    if !matches!(&*envelope.phase, "start" | "end" | "complete") {
+        return Err(Refusal::field("phase", "must be start, end or complete"));
+    }
+    Ok(())
 }
 
 /// A metadata field's value; its strings are names, short and without control characters.

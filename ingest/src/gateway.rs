@@ -14,7 +14,6 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
 use schemas::{Digest, Micros, SessionId};
@@ -30,15 +29,16 @@ use crate::config::Config;
 use crate::door::Door;
 use crate::draft::{Intake, uuid_v7};
 use crate::error::Error;
-use crate::form::{self, Form};
+use crate::form;
 use crate::frames::Frames;
-use crate::gunzip::gunzip;
+use crate::load::Load;
 use crate::metrics::{Metrics, wide};
 use crate::produce::Job;
 use crate::random::{self, Random};
 use crate::refusal::{Code, Refusal};
 use crate::sinks::{Gather, Part, Sinks, parts};
 use crate::sources::Sources;
+use crate::traces::Traces;
 
 /// Times that a request is planned: a session may be forgotten while its bodies are put, and then has new salts.
 const PLANS_MAX: usize = 3;
@@ -52,6 +52,7 @@ pub struct Gateway {
     claims: Option<Claims>,
     frames: Frames,
     sources: Option<Sources>,
+    pub(crate) traces: Traces,
     pub(crate) metrics: Metrics,
     epoch: i64,
     state: Mutex<State<Wait>>,
@@ -76,9 +77,9 @@ pub(crate) struct Accepted {
 
 /// A request that was read.
 pub(crate) struct Request {
-    pub(crate) body: Bytes,
-    pub(crate) form: Form,
-    pub(crate) is_gzip: bool,
+    pub(crate) load: Load,
+    /// The door's name in the admissions.
+    pub(crate) capture_point: &'static str,
     pub(crate) credential: Credential,
     pub(crate) reservation: Reservation,
 }
@@ -139,7 +140,20 @@ impl Gateway {
         let (metrics, state) = (Metrics::new(), Mutex::new(State::new()));
         let claims = None;
         let (frames, sources, epoch) = (Frames::default(), None, gateway_epoch);
-        Ok(Self { config, auth, sinks, claims, frames, sources, metrics, epoch, state, budget })
+        let traces = Traces::new();
+        Ok(Self {
+            config,
+            auth,
+            sinks,
+            claims,
+            frames,
+            sources,
+            traces,
+            metrics,
+            epoch,
+            state,
+            budget,
+        })
     }
 
     /// The same gateway with these frames; without them, every topic has single-object framing.
@@ -210,26 +224,24 @@ impl Gateway {
     /// Reads the request and plans it. Takes time: not for an async thread.
     fn submit(
         self: Arc<Self>,
-        mut request: Request,
+        request: Request,
         session: &SessionId,
         stored: &BTreeSet<Digest>,
     ) -> Result<Step, Refusal> {
-        if request.is_gzip {
-            let reservation = &mut request.reservation;
-            let inflated = gunzip(&request.body, &self.config, |bytes| reservation.grow(bytes))?;
-            (request.body, request.is_gzip) = (inflated.into(), false);
-        }
+        let Request { load, capture_point, credential, mut reservation } = request;
+        let mut load = load;
+        load.inflate(&self.config, |bytes| reservation.grow(bytes))?;
         let now = now();
         let mut random = Random::new();
-        let (config, credential) = (&self.config, &request.credential);
+        let config = &self.config;
         let intake = Intake { config, tenant: &credential.tenant, now, session };
-        let body = request.body.clone();
-        let mut drafts = request.form.drafts(&body, &intake, &self.frames, &mut random)?;
+        let mut drafts = load.drafts(&intake, &self.frames, &self.traces, &mut random)?;
         let worths = form::judge(&drafts, self.sources.as_ref())?;
         let mut door = Door {
             config,
             frames: &self.frames,
             credential_id: &credential.id,
+            capture_point,
             gateway_epoch: self.epoch,
             now,
             event_bytes_max: config.event_bytes_max.min(self.sinks.event_bytes_max()),
@@ -244,10 +256,13 @@ impl Gateway {
         match state.plan(drafts, &door) {
             Ok(plan) => {
                 self.metrics.signatures(&worths);
-                let sent = Arc::clone(&self).send(&mut state, plan, door.now, request.reservation);
+                let sent = Arc::clone(&self).send(&mut state, plan, door.now, reservation);
                 sent.map(Step::Submitted)
             }
-            Err(Halt::Claims(claims)) => Ok(Step::Claims(request, claims)),
+            Err(Halt::Claims(claims)) => {
+                let again = Request { load, capture_point, credential, reservation };
+                Ok(Step::Claims(again, claims))
+            }
             Err(Halt::Refused(refusal)) => Err(refusal),
         }
     }

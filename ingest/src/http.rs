@@ -25,6 +25,7 @@ use tracing::Instrument;
 use crate::avro_door::Series;
 use crate::form::Form;
 use crate::gateway::{Accepted, Gateway, Request, Reservation};
+use crate::load::Load;
 use crate::refusal::{Code, Refusal};
 
 const JSON: &str = "application/json";
@@ -80,7 +81,9 @@ async fn accept(
     let read = tokio::time::timeout(limit, read(gateway, headers, body, &mut reservation)).await;
     let late = |_| Refusal::new(Code::Timeout, "the body did not come in time");
     let body = read.map_err(late)??;
-    let submitted = gateway.admit(Request { body, form, is_gzip, credential, reservation }).await?;
+    let load = Load::Body { bytes: body, form, is_gzip };
+    let submitted =
+        gateway.admit(Request { load, capture_point: "http", credential, reservation }).await?;
     gateway.wait(submitted).await
 }
 

@@ -4,7 +4,7 @@
 //! the admission, and answers when the sink (Kafka, or the spool on disk) says that they are durable. `docs/events.md` is the page for its clients.
 //!
 //! CORE (values, time and random bytes in; values out): `json`, `content`, `draft`, `session`, `memory`, `class`, `claim`,
-//! `door`, `given`, `avro_door`, `admit`, `course`, `refusal`, `gunzip`. SHELL (effects, no rules): `random`, `file`, `keys`, `sources`, `frames`, `form`, `auth`, `produce`, `group`, `kafka`,
+//! `door`, `given`, `avro_door`, `happening`, `traces`, `admit`, `course`, `refusal`, `gunzip`. SHELL (effects, no rules): `random`, `file`, `keys`, `sources`, `frames`, `form`, `load`, `auth`, `produce`, `group`, `kafka`,
 //! `batch`, `relay`, `away`, `sinks`, `claims`, `gateway`, `http`, `serve`, `metrics`. Of what it wrote it reads only the
 //! spool, and it never calls another program.
 
@@ -29,10 +29,12 @@ mod gateway;
 mod given;
 mod group;
 mod gunzip;
+mod happening;
 mod http;
 mod json;
 mod kafka;
 pub mod keys;
+mod load;
 mod memory;
 mod metrics;
 mod produce;
@@ -43,6 +45,7 @@ mod serve;
 mod session;
 mod sinks;
 pub mod sources;
+mod traces;
 
 pub use auth::Auth;
 pub use claims::Claims;

@@ -6,6 +6,7 @@
 mod avro;
 mod bundle;
 mod column;
+mod cut;
 mod digest;
 mod epoch;
 mod event;
@@ -32,6 +33,7 @@ pub use bundle::{
     BundleName, Claim, Claimed, Monitor, Rows, Shown, ShownBody, ShownContent, ShownEvent, ShownRow,
 };
 pub use column::{COLUMNS, Column, ColumnType, FIRST_VIEW, View};
+pub use cut::Cut;
 pub use digest::{Digest, Hasher, Salt};
 pub use epoch::{EpochOpening, TerminalObject};
 pub use event::{

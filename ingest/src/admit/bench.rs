@@ -57,6 +57,7 @@ impl Bench {
             config,
             frames: &self.frames,
             credential_id: "k1",
+            capture_point: "http",
             gateway_epoch: 7,
             now: self.now,
             event_bytes_max: self.event_bytes_max,
