@@ -60,7 +60,7 @@ fn row(corpus: &Corpus, events_a_request: usize) -> anyhow::Result<()> {
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();
-    let serving = runtime.spawn(ingest::serve(listener, gateway, stop.clone()));
+    let serving = runtime.spawn(ingest::serve(vec![listener], gateway, stop.clone()));
     let (posted, all) = timed(Of::Process, || clients(corpus, address, events_a_request))?;
     let posted = posted?;
     stop.cancel();
