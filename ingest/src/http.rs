@@ -24,10 +24,12 @@ use tracing::Instrument;
 
 use crate::auth::Credential;
 use crate::avro_door::Series;
+use crate::budget::Reservation;
 use crate::form::Form;
-use crate::gateway::{Accepted, Gateway, Request, Reservation};
+use crate::gateway::{Accepted, Gateway, Request};
 use crate::inflate::Encoding;
 use crate::load::Load;
+use crate::otlp;
 use crate::refusal::{Code, Refusal};
 
 pub(crate) const JSON: &str = "application/json";
@@ -48,6 +50,7 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .merge(otlp::router())
         .fallback(async || Refusal::new(Code::NotFound, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             Refusal::new(Code::MethodNotAllowed, "this path does not take this method")
@@ -74,7 +77,7 @@ async fn accept(
     let credential = credential(gateway, headers)?;
     let form = form(headers)?;
     let encoding = encoding(headers)?;
-    let mut reservation = gateway.reserve()?;
+    let mut reservation = gateway.budget.reserve()?;
     let body = self::body(gateway, headers, body, &mut reservation).await?;
     let load = Load::Body { bytes: body, form, encoding };
     let submitted =
@@ -208,7 +211,7 @@ async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
 }
 
 async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
-    match gateway.metrics.text(gateway.in_flight_bytes(), &gateway.sinks) {
+    match gateway.metrics.text(gateway.budget.taken(), &gateway.sinks) {
         Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(_) => Refusal::new(Code::Internal, "the metrics have no text").into_response(),
     }
