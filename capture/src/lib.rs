@@ -4,5 +4,6 @@
 //! came stays, verbatim, in the contents of a happening: what has no field of its own is a body of kind `attributes`.
 
 mod happening;
+pub mod llm;
 
 pub use happening::{Content, Happening, NAME_BYTES_MAX, Slot, is_name};
