@@ -83,6 +83,15 @@ impl Auth {
         authorization: Option<&str>,
         origin: Option<&str>,
     ) -> Result<Credential, Refusal> {
+        self.judge(authorization.and_then(bearer), origin)
+    }
+
+    /// Judges a request by the key that it shows and its `Origin`.
+    pub(crate) fn judge(
+        &self,
+        key: Option<&str>,
+        origin: Option<&str>,
+    ) -> Result<Credential, Refusal> {
         match &self.0 {
             Door::Loopback(_) if origin.is_some() => {
                 let why = "requests of web pages are not taken without a key";
@@ -91,8 +100,7 @@ impl Auth {
             Door::Loopback(tenant) => Ok(Credential { id: String::new(), tenant: tenant.clone() }),
             Door::Keys(file) => {
                 let unauthorized = |why| Refusal::new(Code::Unauthorized, why);
-                let text = authorization.and_then(bearer);
-                let text = text.ok_or_else(|| unauthorized("a bearer key is needed"))?;
+                let text = key.ok_or_else(|| unauthorized("a key of the gateway is needed"))?;
                 file.find(text).ok_or_else(|| unauthorized("the key is not known or was revoked"))
             }
         }

@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 use futures_util::FutureExt;
 use futures_util::future::Shared;
-use schemas::{Digest, Micros, SessionId};
+use schemas::{Digest, EventId, Micros, SessionId};
 use spool::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -54,7 +54,7 @@ pub struct Gateway {
     sources: Option<Sources>,
     pub(crate) traces: Traces,
     pub(crate) metrics: Metrics,
-    epoch: i64,
+    pub(crate) epoch: i64,
     state: Mutex<State<Wait>>,
     /// A permit is a byte of a request under way.
     budget: Arc<Semaphore>,
@@ -98,6 +98,7 @@ pub(crate) struct Submitted {
 }
 
 /// Bytes taken from the budget; given back when dropped.
+#[derive(Debug)]
 pub(crate) struct Reservation {
     budget: Arc<Semaphore>,
     permit: OwnedSemaphorePermit,
@@ -111,6 +112,17 @@ impl Reservation {
         let more = Arc::clone(&self.budget).try_acquire_many_owned(count).map_err(|_| busy())?;
         self.permit.merge(more);
         Ok(())
+    }
+
+    /// Takes over what another has taken.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.permit.merge(other.permit);
+    }
+
+    /// Hands over all that it has taken.
+    pub(crate) fn take(&mut self) -> Option<Self> {
+        let permit = self.permit.split(self.permit.num_permits())?;
+        Some(Self { budget: Arc::clone(&self.budget), permit })
     }
 }
 
@@ -374,6 +386,13 @@ impl Gateway {
     }
 }
 
+impl Submitted {
+    /// The ids of its events, in their order.
+    pub(crate) fn event_ids(&self) -> impl Iterator<Item = EventId> {
+        self.answers.iter().map(|answer| answer.event_id)
+    }
+}
+
 impl Wait {
     /// A message that was dropped without an outcome is not durable.
     async fn durable(self) -> bool {
@@ -398,7 +417,8 @@ fn messages(
     admitted.into_iter().map(message).collect()
 }
 
-fn now() -> Micros {
+/// The time, as events say it.
+pub(crate) fn now() -> Micros {
     let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Micros(i64::try_from(age.as_micros()).unwrap_or(i64::MAX))
 }

@@ -1,5 +1,7 @@
 //! SHELL: what a request brings: a body that holds events, or happenings that a door has read.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use capture::Happening;
 
@@ -23,6 +25,8 @@ pub(crate) enum Load {
     },
     #[expect(dead_code, reason = "made by the doors to come")]
     Happenings(Vec<Happening>),
+    /// Which may be handed in again, should one of them be refused.
+    Shared(Arc<[Happening]>),
 }
 
 impl Load {
@@ -51,10 +55,18 @@ impl Load {
     ) -> Result<Vec<Draft<'_>>, Refusal> {
         match self {
             Self::Body { bytes, form, .. } => form.drafts(bytes, intake, frames, random),
-            Self::Happenings(happenings) => {
-                let sessions = traces.sessions(intake.tenant, happenings);
-                happening::drafts(happenings, sessions, intake, &mut || random.draw())
-            }
+            Self::Happenings(happenings) => of(happenings, intake, traces, random),
+            Self::Shared(happenings) => of(happenings, intake, traces, random),
         }
     }
+}
+
+fn of<'a>(
+    happenings: &'a [Happening],
+    intake: &Intake<'_>,
+    traces: &Traces,
+    random: &mut Random,
+) -> Result<Vec<Draft<'a>>, Refusal> {
+    let sessions = traces.sessions(intake.tenant, happenings);
+    happening::drafts(happenings, sessions, intake, &mut || random.draw())
 }

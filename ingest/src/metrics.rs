@@ -11,6 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::away::Away;
+use crate::llm;
 use crate::sinks::Sinks;
 use crate::sources::Worth;
 
@@ -36,6 +37,7 @@ pub(crate) struct Metrics {
     in_flight: Gauge,
     queue: Gauge,
     spools: Spools,
+    pub(crate) llm: llm::Metrics,
 }
 
 /// The spools for when Kafka is away, by topic.
@@ -101,6 +103,7 @@ impl Metrics {
         registry.register("queue_requests", "Requests that wait for the writer", queue.clone());
         let spools = Spools::default();
         spools.register(&mut registry);
+        let llm = llm::Metrics::new(&mut registry);
         Self {
             registry,
             events,
@@ -112,6 +115,7 @@ impl Metrics {
             in_flight,
             queue,
             spools,
+            llm,
         }
     }
 

@@ -17,6 +17,8 @@ use tokio_util::task::TaskTracker;
 use crate::error::Error;
 use crate::gateway::Gateway;
 use crate::http;
+use crate::llm::Llm;
+use crate::stall::Stall;
 
 /// Headers of a request, and the buffer they must fit in.
 const HEADERS_MAX: usize = 64;
@@ -24,6 +26,8 @@ const BUFFER_BYTES_MAX: usize = 64 << 10;
 /// How long to wait after a failed accept, such as one without a free descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What the sink has beyond the time for draining, to withdraw messages and sync them to disk.
+/// How long answers that are cut off may take to end.
+const CUT_GRACE: Duration = Duration::from_secs(5);
 const END_GRACE: Duration = Duration::from_secs(15);
 
 /// Serves until `cancel`; then takes no more connections, ends the requests in flight, waits until the sink has had its
@@ -44,9 +48,12 @@ pub async fn serve(
     tracing::info!(%address, "listening");
     let connections = TaskTracker::new();
     let slots = Arc::new(Semaphore::new(gateway.config.connections_max));
-    let router = http::router(Arc::clone(&gateway));
+    let llm = Llm::start(&gateway)?;
+    let router = http::router(Arc::clone(&gateway), Arc::clone(&llm));
     let headers = Duration::from_millis(gateway.config.header_timeout_ms);
+    let write = Duration::from_millis(gateway.config.write_timeout_ms);
     while let Some((stream, slot)) = next(&listener, &slots, &cancel).await {
+        let stream = Stall::new(stream, write);
         connections.spawn(connection(stream, slot, router.clone(), headers, cancel.clone()));
     }
     drop(listener);
@@ -54,7 +61,14 @@ pub async fn serve(
     let timeout_ms = gateway.config.drain_timeout_ms;
     let limit = Duration::from_millis(timeout_ms);
     let late = |what| move |_| Error::Drain { what, timeout_ms };
+    if llm.is_used() && tokio::time::timeout(limit, connections.wait()).await.is_err() {
+        tracing::warn!(timeout_ms, "answers of model APIs are cut off");
+        llm.cut();
+        tokio::time::timeout(CUT_GRACE, connections.wait()).await.map_err(late("requests"))?;
+    }
     tokio::time::timeout(limit, connections.wait()).await.map_err(late("requests"))?;
+    let recorded = tokio::time::timeout(limit, llm.end()).await;
+    recorded.map_err(late("exchanges"))?;
     // A sink that leaves messages on disk does so within the limit; a moment more is for one that does not.
     let ended = gateway.sinks.end(limit);
     let left = tokio::time::timeout(limit + END_GRACE, ended).await.map_err(late("messages"))?;
@@ -78,7 +92,12 @@ async fn next(
         let slot = Arc::clone(slots).acquire_owned().await.ok()?;
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => return Some((stream, slot)),
+                Ok((stream, _)) => {
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "could not set nodelay");
+                    }
+                    return Some((stream, slot));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "could not accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -90,15 +109,12 @@ async fn next(
 }
 
 async fn connection(
-    stream: TcpStream,
+    stream: Stall<TcpStream>,
     slot: OwnedSemaphorePermit,
     router: Router,
     header_timeout: Duration,
     cancel: CancellationToken,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "could not set nodelay");
-    }
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(header_timeout);
     http.max_headers(HEADERS_MAX).max_buf_size(BUFFER_BYTES_MAX);
