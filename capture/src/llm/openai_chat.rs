@@ -150,6 +150,7 @@ pub(super) fn stream<'f>(
     reply.is_whole = !choices.is_empty() && choices.values().all(|(_, finish)| finish.is_some());
     for (index, (_, (mut message, finish))) in choices.into_iter().enumerate() {
         merge::settle(&mut message);
+        message.entry("role").or_insert_with(|| "assistant".into());
         let message = Value::Object(message);
         if index == 0 {
             reply.thread.answer(&message.to_string());

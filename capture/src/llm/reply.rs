@@ -124,8 +124,12 @@ impl Reply {
 
     /// Adds a message that was put together.
     pub(super) fn made(&mut self, message: &Value) {
-        let json = message.to_string();
-        self.made.push(Content::json("assistant", "message", Bytes::from(json)));
+        self.made_json(message.to_string().into());
+    }
+
+    /// Adds a message that was put together, or stands in a frame of a stream.
+    pub(super) fn made_json(&mut self, json: Bytes) {
+        self.made.push(Content::json("assistant", "message", json));
     }
 
     pub(super) fn id(&mut self, id: Raw<'_>) {

@@ -24,6 +24,7 @@ impl Framing {
             _ if ["data:", "event:", ": "].iter().any(|start| text.starts_with(start)) => {
                 Some(Self::Events)
             }
+            _ if is_lines(text) => Some(Self::Lines),
             _ => None,
         }
     }
@@ -37,6 +38,13 @@ impl Framing {
             }
         }
     }
+}
+
+/// Whether each line is an object. No text that is printed over lines begins so.
+fn is_lines(text: &str) -> bool {
+    let mut lines = text.lines().take(2);
+    let (one, two) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    one.starts_with('{') && one.ends_with('}') && two.starts_with('{')
 }
 
 /// The data of server-sent events.

@@ -106,6 +106,8 @@ impl Said {
             "assistant" | "model" => "assistant".into(),
             "system" | "developer" => "system".into(),
             "tool" | "function" => "tool".into(),
+            // Gemini lets it be left out.
+            "" if self.parts > 0 => "user".into(),
             _ => "".into(),
         }
     }
