@@ -1,6 +1,6 @@
 //! Exchanges with model APIs: whatever they say, their bytes can be rebuilt from the contents, and nothing panics.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use bytes::Bytes;
 use capture::llm::{Answer, Answered, Asked, Ended, Headers, Name, Request, ask};

@@ -24,7 +24,7 @@ mod stream;
 mod thread;
 
 use bytes::Bytes;
-use schemas::{Digest, Micros, SessionId, SpanId};
+use schemas::{Digest, Micros, SessionId, SpanId, TraceId};
 
 use crate::happening::{Content, Happening};
 use api::Api;
@@ -161,6 +161,12 @@ impl Asked {
     #[must_use]
     pub fn clues(&self) -> &Clues {
         &self.clues
+    }
+
+    /// The trace that it says it is part of.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<TraceId> {
+        self.start.envelope.trace_id
     }
 
     /// Whether a model API was recognised. What else it may be is opaque.
