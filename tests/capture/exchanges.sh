@@ -11,21 +11,20 @@ if [ ! -e "$data" ]; then
     exit 2
 fi
 reading="python3 $root/tests/capture/reading.py"
-target=${CARGO_TARGET_DIR:-$root/target}
-if [ -z "${CHANCERY_BUILT-}" ]; then
+exchanges=${EXCHANGES-} # the example, where it is built already
+if [ -z "$exchanges" ]; then
     cargo build --quiet -p capture --example exchanges --manifest-path "$root/Cargo.toml"
+    exchanges=${CARGO_TARGET_DIR:-$root/target}/debug/examples/exchanges
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 $reading feed "$data" >"$work/fed"
-"$target/debug/examples/exchanges" <"$work/fed" >"$work/read"
+"$exchanges" <"$work/fed" >"$work/read"
 $reading check "$data" <"$work/read"
 
 echo "== a difference is found"
-# One message of one exchange says something else, and one token too many is counted.
-sed -e '1s/"usage_input_tokens":[0-9]*/"usage_input_tokens":9999/' "$work/read" >"$work/planted"
-! cmp -s "$work/read" "$work/planted"
-if $reading check "$data" <"$work/planted" >"$work/found" 2>&1; then
+sed '1s/"usage_input_tokens":[0-9]*/"usage_input_tokens":9999/' "$work/read" >"$work/planted"
+if cmp -s "$work/read" "$work/planted" || $reading check "$data" <"$work/planted" >"$work/found" 2>&1; then
     echo "a planted difference was not found" >&2
     exit 1
 fi

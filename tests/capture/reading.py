@@ -89,8 +89,9 @@ def frames_of(answer, media_type):
     if "event-stream" in media_type or text.startswith(("data:", "event:")):
         return [f for f in map(parsed, sse(text)) if f is not None]
     lines = [parsed(line) for line in text.splitlines() if line.strip()]
-    if len(lines) > 1 and all(isinstance(line, dict) for line in lines):
-        return lines
+    whole = lines[:-1] if lines and lines[-1] is None else lines
+    if len(lines) > 1 and all(isinstance(line, dict) for line in whole):
+        return whole
     return None
 
 
@@ -173,7 +174,7 @@ def openai_responses(question, answer, frames):
              max_tokens=question.get("max_output_tokens"))
     asked = question.get("input")
     read.roles = ["user"] if isinstance(asked, str) else [item.get("role") for item in asked or []]
-    if question.get("instructions"):
+    if question.get("instructions") is not None:
         read.roles.insert(0, "system")
     if frames is not None:
         answer = next((f["response"] for f in reversed(frames) if f["type"].startswith("response.") and f["type"][9:] in ("completed", "incomplete", "failed")), None)
@@ -209,7 +210,7 @@ def openai_embeddings(question, answer, _):
 def anthropic(question, answer, frames):
     read = Read()
     read.set(request_model=question.get("model"), temperature=question.get("temperature"), top_p=question.get("top_p"), max_tokens=question.get("max_tokens"))
-    read.roles = (["system"] if question.get("system") else []) + [m["role"] for m in question["messages"]]
+    read.roles = (["system"] if question.get("system") is not None else []) + [m["role"] for m in question["messages"]]
     for at, message in enumerate(question["messages"], len(read.roles) - len(question["messages"])):
         content = message["content"]
         if message["role"] == "user" and isinstance(content, list) and content and all(b.get("type") == "tool_result" for b in content):
@@ -257,7 +258,10 @@ def gemini(question, answer, frames):
     config = question.get("generationConfig") or {}
     read.set(temperature=config.get("temperature"), top_p=config.get("topP"), max_tokens=config.get("maxOutputTokens"), seed=config.get("seed"))
     has_system = question.get("systemInstruction") or question.get("system_instruction")
-    read.roles = (["system"] if has_system else []) + [c.get("role", "user") for c in question["contents"]]
+    read.roles = ["system"] if has_system else []
+    for content in question["contents"]:
+        answers = [part for part in content["parts"] if "functionResponse" in part]
+        read.roles.append("tool" if answers == content["parts"] else content.get("role", "user"))
     for chunk in frames if frames is not None else answer if isinstance(answer, list) else [answer]:
         read.set(response_model=chunk.get("modelVersion"), response_id=chunk.get("responseId"))
         for candidate in chunk.get("candidates", []):
@@ -281,7 +285,7 @@ def ollama(question, answer, frames):
     read = Read()
     options = question.get("options") or {}
     read.set(request_model=question["model"], temperature=options.get("temperature"), top_p=options.get("top_p"), max_tokens=options.get("num_predict"), seed=options.get("seed"))
-    read.roles = [m["role"] for m in question["messages"]] if "messages" in question else (["system"] if question.get("system") else []) + ["user"]
+    read.roles = [m["role"] for m in question["messages"]] if "messages" in question else (["system"] if "system" in question else []) + ["user"]
     for chunk in [answer] if frames is None else frames:
         read.set(response_model=chunk["model"], usage_input_tokens=chunk.get("prompt_eval_count"), usage_output_tokens=chunk.get("eval_count"))
         message = chunk.get("message") or {}
@@ -393,7 +397,7 @@ def compare(exchange, variant, headers, answer, line):
     equal("kind", "http.exchange" if name == "http" else "llm.call", envelope["kind"])
     media_type = next((v for n, v in headers if n.lower() == "content-type"), "")
     frames, whole = frames_of(plain, media_type), parsed(plain.decode("utf-8", "replace"))
-    is_read = reader is None or exchange["status"] >= 400 or bool(frames) or (isinstance(whole, (dict, list)) and "error" not in whole)
+    is_read = reader is None or exchange["status"] >= 400 or bool(frames) or (isinstance(whole, (dict, list)) and not dig(whole, "error"))
     equal("convention", name if is_read else f"{name}+http", envelope["capture_convention"])
     if name == "http":
         return name, wrong
@@ -430,13 +434,56 @@ def compare(exchange, variant, headers, answer, line):
     return name + (" stream" if frames is not None else ""), wrong
 
 
+def thread(messages):
+    """Who said what in Chat Completions, systems aside."""
+    said = []
+    for message in messages:
+        content = message.get("content")
+        if isinstance(content, list):
+            content = "".join(part.get("text", "") for part in content)
+        ids = [message["tool_call_id"]] if "tool_call_id" in message else [c["id"] for c in message.get("tool_calls") or []]
+        if message.get("role") not in ("system", "developer"):
+            said.append((message.get("role"), (content or "").strip(), ids))
+    return said
+
+
+class Histories:
+    """Which request goes on where which exchange ended: by their messages here, by their digests there."""
+
+    def __init__(self):
+        self.known = []
+
+    def add(self, number, exchange, line):
+        question, answer = parsed(exchange["request_body"] or ""), parsed(exchange["response_body"])
+        if exchange["uri"].split("?")[0].endswith("/chat/completions") and dig(answer, "choices"):
+            message = answer["choices"][0].get("message")
+            if message and not any("function_call" in m for m in [*question["messages"], message]):
+                before = thread(question["messages"])
+                self.known.append((number, before, before + thread([message]), line))
+
+    def compare(self):
+        """The pairs that both found, and what only one did."""
+        here, there = set(), set()
+        for later, asked, _, line in self.known:
+            for earlier, before, after, ended in self.known:
+                spoke = after[-1][1] or after[-1][2]
+                is_turn = (not before or before[-1][0] != "assistant") and (asked[len(after):] or [("", "", "")])[0][0] != "assistant"
+                if spoke and is_turn and asked[: len(after)] == after:
+                    here.add((earlier, later))
+                if ended["continuation"] and ended["continuation"] in line["prefixes"]:
+                    there.add((earlier, later))
+        return here & there, here ^ there
+
+
 def check(path):
-    lines, seen, failed = iter(sys.stdin), collections.Counter(), 0
+    lines, seen, failed, histories = iter(sys.stdin), collections.Counter(), 0, Histories()
     for number, exchange in exchanges(path):
         for variant, headers, answer in variants(exchange):
             line = json.loads(next(lines))
             name, wrong = compare(exchange, variant, headers, answer, line)
             seen[variant, name] += 1
+            if variant == "recorded":
+                histories.add(number, exchange, line)
             failed += bool(wrong)
             for what in wrong:
                 print(f"exchange {number} ({variant}, {name}, {exchange['uri']}): {what[:600]}", file=sys.stderr)
@@ -445,7 +492,9 @@ def check(path):
         counted = sorted((name, n) for (v, name), n in seen.items() if v == variant)
         print(f"{variant}: {sum(n for _, n in counted)}: " + ", ".join(f"{n} {name}" for name, n in counted))
     print(f"{sum(seen.values()) - failed} equal, {failed} differ")
-    return failed == 0 and sum(seen.values()) > 0
+    found, wrong = histories.compare()
+    print(f"{len(found)} requests that continue an exchange, {len(wrong)} told otherwise {sorted(wrong)[:10]}")
+    return failed == 0 and not wrong and len(found) > 0
 
 
 if __name__ == "__main__":
