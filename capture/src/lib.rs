@@ -5,6 +5,7 @@
 
 mod convention;
 mod happening;
+pub mod llm;
 pub mod otlp;
 
 pub use happening::{Content, Happening, NAME_BYTES_MAX, Slot, is_name};

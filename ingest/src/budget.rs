@@ -48,4 +48,15 @@ impl Reservation {
         self.permit.merge(more);
         Ok(())
     }
+
+    /// Takes over what another has taken.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.permit.merge(other.permit);
+    }
+
+    /// Hands over all that it has taken.
+    pub(crate) fn take(&mut self) -> Option<Self> {
+        let permit = self.permit.split(self.permit.num_permits())?;
+        Some(Self { free: Arc::clone(&self.free), permit })
+    }
 }

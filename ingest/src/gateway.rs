@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 use futures_util::FutureExt;
 use futures_util::future::Shared;
-use schemas::{Digest, Micros, SessionId};
+use schemas::{Digest, EventId, Micros, SessionId};
 use spool::Message;
 use tokio::sync::oneshot;
 
@@ -55,7 +55,7 @@ pub struct Gateway {
     sources: Option<Sources>,
     pub(crate) traces: Traces,
     pub(crate) metrics: Metrics,
-    epoch: i64,
+    pub(crate) epoch: i64,
     state: Mutex<State<Wait>>,
     pub(crate) budget: Budget,
 }
@@ -345,6 +345,13 @@ impl Gateway {
     }
 }
 
+impl Submitted {
+    /// The ids of its events, in their order.
+    pub(crate) fn event_ids(&self) -> impl Iterator<Item = EventId> {
+        self.answers.iter().map(|answer| answer.event_id)
+    }
+}
+
 impl Wait {
     /// A message that was dropped without an outcome is not durable.
     async fn durable(self) -> bool {
@@ -369,7 +376,8 @@ fn messages(
     admitted.into_iter().map(message).collect()
 }
 
-fn now() -> Micros {
+/// The time, as events say it.
+pub(crate) fn now() -> Micros {
     let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Micros(i64::try_from(age.as_micros()).unwrap_or(i64::MAX))
 }

@@ -28,6 +28,7 @@ use crate::budget::Reservation;
 use crate::form::Form;
 use crate::gateway::{Accepted, Gateway, Request};
 use crate::inflate::Encoding;
+use crate::llm::Llm;
 use crate::load::Load;
 use crate::otlp;
 use crate::refusal::{Code, Refusal};
@@ -44,7 +45,7 @@ const MEDIA_TYPES: [(&str, Form); 4] = [
     ("application/vnd.chancery.avro-frames", Form::Avro(Series::Many)),
 ];
 
-pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
+pub(crate) fn router(gateway: Arc<Gateway>, llm: Arc<Llm>) -> Router {
     Router::new()
         .route("/v1/events", post(events))
         .route("/healthz", get(async || "ok\n"))
@@ -56,6 +57,7 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
             Refusal::new(Code::MethodNotAllowed, "this path does not take this method")
         })
         .with_state(gateway)
+        .merge(llm.router())
 }
 
 async fn events(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, body: Body) -> Response {

@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::away::Away;
+use crate::llm;
 use crate::refusal::Refusal;
 use crate::sinks::Sinks;
 use crate::sources::Worth;
@@ -38,6 +39,7 @@ pub(crate) struct Metrics {
     in_flight: Gauge,
     queue: Gauge,
     spools: Spools,
+    pub(crate) llm: llm::Metrics,
 }
 
 /// The spools for when Kafka is away, by topic.
@@ -103,6 +105,7 @@ impl Metrics {
         registry.register("queue_requests", "Requests that wait for the writer", queue.clone());
         let spools = Spools::default();
         spools.register(&mut registry);
+        let llm = llm::Metrics::new(&mut registry);
         Self {
             registry,
             events,
@@ -114,6 +117,7 @@ impl Metrics {
             in_flight,
             queue,
             spools,
+            llm,
         }
     }
 

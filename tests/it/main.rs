@@ -22,6 +22,7 @@ mod crash;
 mod doctor;
 mod hostile;
 mod import;
+mod llm;
 mod prove;
 #[cfg(feature = "services")]
 mod proxy;
