@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use schemas::Envelope;
+use serde_json::value::RawValue;
 
 use super::api::Api;
 use super::body::{Part, header};
-use super::json::{Raw, count, float, integer, span, text};
+use super::json::{Raw, count, float, integer, items, span, text};
 use super::thread::Thread;
 use super::{Headers, Name, Request};
 use crate::happening::{Happening, is_name};
@@ -53,8 +54,8 @@ impl Call {
         let envelope = &mut self.envelope;
         if let Some(api) = api {
             envelope.kind = "llm.call".into();
-            let provider = provider(&request.host).or(api.provider());
-            envelope.provider = provider.map(Cow::Borrowed);
+            let provider = provider(&request.host).unwrap_or(api.provider());
+            envelope.provider = Some(provider.into());
         }
         envelope.capture_convention = Some(api.map_or("http", Api::convention).into());
         fidelity(envelope, request.dropped);
@@ -76,16 +77,24 @@ impl Call {
     }
 
     /// Adds messages, each a content of its own.
-    pub(super) fn messages(
-        &mut self,
-        body: &str,
-        messages: &[&serde_json::value::RawValue],
-    ) -> Option<()> {
+    pub(super) fn messages(&mut self, body: &str, messages: &[&RawValue]) -> Option<()> {
         for (index, message) in messages.iter().enumerate() {
             let role = self.thread.add(message);
             if index < MESSAGES_MAX {
                 self.part(body, Some(message), role, "message")?;
             }
+        }
+        Some(())
+    }
+
+    /// Adds what a model is given that is no conversation: a text, or each of several.
+    pub(super) fn inputs(&mut self, body: &str, input: &RawValue) -> Option<()> {
+        if let Some(words) = text(Some(input)) {
+            self.thread.add_words("user", &words);
+        }
+        let inputs = items(Some(input)).filter(|items| items.iter().all(|item| !is_number(item)));
+        for input in inputs.unwrap_or_else(|| vec![input]).into_iter().take(MESSAGES_MAX) {
+            self.part(body, Some(input), "user", "message")?;
         }
         Some(())
     }
@@ -118,6 +127,11 @@ impl Call {
             self.names.push(kind(id.into_owned()));
         }
     }
+}
+
+/// Whether it is a token's number: a list of them is one text.
+fn is_number(item: &RawValue) -> bool {
+    item.get().starts_with(|first: char| first == '-' || first.is_ascii_digit())
 }
 
 /// A string that may stand in the envelope.

@@ -3,7 +3,7 @@
 use super::Headers;
 
 /// Parts of names that hold credentials.
-const SECRET: [&str; 12] = [
+const SECRET: [&str; 10] = [
     "auth",
     "key",
     "token",
@@ -13,23 +13,11 @@ const SECRET: [&str; 12] = [
     "passwd",
     "credential",
     "signature",
-    "session-id-token",
     "jwt",
-    "bearer",
 ];
-/// Names with such a part that hold none, and parts that say so.
-const HARMLESS: [&str; 10] = [
-    "ratelimit",
-    "token-count",
-    "idempotency-key",
-    "www-authenticate",
-    "authority",
-    "max-tokens",
-    "sec-websocket-key",
-    "key-id",
-    "tokens-used",
-    "author",
-];
+/// What has such a part and is none: numbers of tokens above all.
+const HARMLESS: [&str; 5] =
+    ["tokens", "token-count", "idempotency-key", "www-authenticate", "authority"];
 /// Parameters with credentials that are not called so.
 const QUERY: [&str; 2] = ["sig", "code"];
 
@@ -70,8 +58,9 @@ pub(super) fn strip(target: &str) -> (String, Vec<String>) {
 }
 
 fn is_secret(name: &str) -> bool {
-    SECRET.iter().any(|part| name.contains(part))
-        && !HARMLESS.iter().any(|part| name.contains(part))
+    let is_in = |name: &str| SECRET.iter().any(|part| name.contains(part));
+    is_in(name)
+        && is_in(&HARMLESS.iter().fold(name.to_owned(), |name, part| name.replace(part, "")))
 }
 
 /// Whether a value looks like a credential, whatever its name.
@@ -87,5 +76,54 @@ fn text(value: &[u8]) -> String {
     match std::str::from_utf8(value) {
         Ok(text) => text.to_owned(),
         Err(_) => value.iter().copied().map(char::from).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_values_that_hold_credentials_are_known() {
+        for name in [
+            "authorization",
+            "x-api-key",
+            "ocp-apim-subscription-key",
+            "x-amz-security-token",
+            "helicone-auth",
+            "x-app-secret",
+        ] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in [
+            "content-type",
+            "x-ratelimit-limit-tokens",
+            "idempotency-key",
+            "www-authenticate",
+            "anthropic-version",
+            "x-request-id",
+        ] {
+            assert!(!is_secret(name), "{name}");
+        }
+        assert!(
+            is_secret_value(b"BEARER x")
+                && is_secret_value(b"sk-ant-1")
+                && !is_secret_value(b"bear")
+        );
+    }
+
+    #[test]
+    fn a_query_loses_only_its_credentials() {
+        assert_eq!(strip("/a?alt=sse&key=1&b"), ("/a?alt=sse&b".into(), vec!["?key".into()]));
+        assert_eq!(strip("/a?key=1"), ("/a".into(), vec!["?key".into()]));
+        assert_eq!(strip("/a?x=sk-1"), ("/a".into(), vec!["?x".into()]));
+        assert_eq!(strip("/a"), ("/a".into(), vec![]));
+        assert_eq!(strip("/a?"), ("/a?".into(), vec![]));
+    }
+
+    #[test]
+    fn a_value_that_is_no_utf8_is_text_byte_by_byte() {
+        assert_eq!(text("ä".as_bytes()), "ä");
+        assert_eq!(text(&[0x61, 0xe4]), "aä");
     }
 }

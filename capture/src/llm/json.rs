@@ -102,3 +102,43 @@ impl Visitor<'_> for Is<'_> {
         Ok(key == self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: &str) -> &RawValue {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn members_are_found_by_their_path() {
+        let json = raw(r#"{"a":{"b":1,"\u0063":2,"b":3},"n":null}"#);
+        assert_eq!(count(at(Some(json), &["a", "b"])), Some(3));
+        assert_eq!(count(at(Some(json), &["a", "c"])), Some(2));
+        assert_eq!(count(at(Some(json), &["a", "b", "c"])), None);
+        assert!(at(Some(json), &["n"]).is_none() && at(Some(raw("[1]")), &["n"]).is_none());
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_none() {
+        assert_eq!(text(Some(raw(r#""\u00e4\n""#))).as_deref(), Some("ä\n"));
+        assert_eq!(text(Some(raw(r#""\ud800""#))), None);
+        assert_eq!(
+            (text(Some(raw("7"))), float(Some(raw("\"7\""))), float(Some(raw("1e999")))),
+            (None, None, None)
+        );
+        let integers =
+            ["4.0", "-4", "4.5", "9223372036854775808"].map(|json| integer(Some(raw(json))));
+        assert_eq!(integers, [Some(4), Some(-4), None, None]);
+        assert_eq!(count(Some(raw("-1"))), None);
+    }
+
+    #[test]
+    fn a_span_is_where_a_part_lies() {
+        let text = r#"{"a": [1] }"#;
+        let part = at(Some(raw(text)), &["a"]).unwrap().get();
+        assert_eq!(&text[span(text, part).unwrap()], "[1]");
+        assert_eq!(span(part, text), None);
+    }
+}

@@ -65,3 +65,44 @@ pub(super) fn settle(message: &mut Map<String, Value>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn merged(deltas: &[Value]) -> Option<Value> {
+        let mut message = Map::new();
+        for delta in deltas {
+            merge(&mut message, delta.as_object().unwrap().clone())?;
+        }
+        settle(&mut message);
+        Some(message.into())
+    }
+
+    #[test]
+    fn texts_are_joined_and_names_are_not() {
+        let deltas = [
+            json!({"role":"assistant","content":null,"tool_calls":[{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":"{"}}]}),
+            json!({"role":"assistant","content":"Hi","tool_calls":[{"index":0,"id":"a","function":{"name":"g","arguments":""}}]}),
+            json!({"content":"!","tool_calls":[{"index":1,"type":"function","function":{"name":"f","arguments":"}"}}]}),
+            json!({"content":null,"audio":{"data":"x"}}),
+            json!({"audio":{"data":"y","transcript":"z"}}),
+        ];
+        let message = json!({"role":"assistant","content":"Hi!","tool_calls":[
+            {"id":"a","function":{"name":"g","arguments":""}},
+            {"id":"b","type":"function","function":{"name":"f","arguments":"{}"}},
+        ],"audio":{"data":"xy","transcript":"z"}});
+        assert_eq!(merged(&deltas).unwrap(), message);
+    }
+
+    #[test]
+    fn too_many_items_are_not_followed() {
+        let item = |index: usize| json!({"tool_calls":[{"index":index}]});
+        let within: Vec<Value> = (0..ITEMS_MAX).map(item).collect();
+        assert!(merged(&within).is_some());
+        let beyond: Vec<Value> = (0..=ITEMS_MAX).map(item).collect();
+        assert!(merged(&beyond).is_none());
+    }
+}

@@ -11,10 +11,14 @@ mod api;
 mod body;
 mod call;
 mod credentials;
+mod gemini;
 mod http;
 mod json;
 mod merge;
+mod ollama;
 mod openai_chat;
+mod openai_embeddings;
+mod openai_responses;
 mod reply;
 mod stream;
 mod thread;
@@ -138,7 +142,8 @@ pub fn ask(request: Request) -> Asked {
     let body = Body::new(&request.headers, &request.body);
     let mut call = Call::new(&request);
     let mut api = Api::of(&request.method, &request.target);
-    let read = api.zip(body.text()).and_then(|(api, text)| api.ask(text, &mut call));
+    let read =
+        api.zip(body.text()).and_then(|(api, text)| api.ask(&request.target, text, &mut call));
     if read.is_none() {
         (api, call) = (None, Call::new(&request));
     }

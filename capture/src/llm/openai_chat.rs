@@ -56,8 +56,9 @@ struct Completion<'a> {
 
 #[derive(Deserialize)]
 struct Choice<'a> {
+    /// Not there where a filter took it.
     #[serde(borrow)]
-    message: &'a RawValue,
+    message: Raw<'a>,
     #[serde(borrow)]
     finish_reason: Raw<'a>,
 }
@@ -109,10 +110,12 @@ pub(super) fn answer(body: &str, reply: &mut Reply) -> Option<()> {
     reply.model(completion.model);
     usage(completion.usage, reply);
     for (index, choice) in completion.choices.iter().enumerate() {
-        if index == 0 {
-            reply.thread.answer(choice.message.get());
+        if let Some(message) = choice.message {
+            if index == 0 {
+                reply.thread.answer(message.get());
+            }
+            reply.part(body, message)?;
         }
-        reply.part(body, choice.message)?;
         reply.finish(text(choice.finish_reason));
     }
     Some(())
@@ -150,6 +153,7 @@ pub(super) fn stream<'f>(
     reply.is_whole = !choices.is_empty() && choices.values().all(|(_, finish)| finish.is_some());
     for (index, (_, (mut message, finish))) in choices.into_iter().enumerate() {
         merge::settle(&mut message);
+        message.entry("role").or_insert_with(|| "assistant".into());
         let message = Value::Object(message);
         if index == 0 {
             reply.thread.answer(&message.to_string());

@@ -31,12 +31,13 @@ pub(super) struct Reply {
     pub(super) made: Vec<Content>,
     /// Whether the API says that this is all.
     pub(super) is_whole: bool,
+    is_stream: bool,
 }
 
 impl Reply {
     pub(super) fn new(envelope: Box<Envelope<'static>>, thread: Thread) -> Self {
         let (names, parts, made) = (Vec::new(), Vec::new(), Vec::new());
-        Self { envelope, thread, names, parts, made, is_whole: true }
+        Self { envelope, thread, names, parts, made, is_whole: true, is_stream: false }
     }
 
     /// Reads the body and adds its contents; returns how they hold it, as JSON.
@@ -50,23 +51,29 @@ impl Reply {
         if answer.status.is_none() && body.is_empty() {
             return Value::Null;
         }
-        let framing = body.text().and_then(|text| Framing::of(body.media_type(), text));
+        let said = body.lossy();
+        let framing = Framing::of(body.media_type(), &said);
         if answer.status.is_some_and(|status| status >= 400) {
             self.refused(answer, body);
             return body.hold(contents, body.whole("error"));
         }
         let before = self.clone();
-        let read = match (api, body.text(), framing) {
-            (None, ..) => Some(()),
-            (Some(api), Some(text), None) => api.answer(text, self),
-            (Some(api), Some(text), Some(framing)) => api.stream(framing.frames(text), self),
-            (Some(_), None, _) => None,
+        let read = match (api, framing) {
+            (None, _) => Some(()),
+            (Some(api), Some(framing)) => api.stream(framing.frames(&said), self),
+            (Some(api), None) => body.text().and_then(|text| api.answer(text, self)),
         };
         if read.is_none() {
             *self = before;
             let convention = api.map_or("http", Api::convention);
             self.envelope.capture_convention = Some(format!("{convention}+http").into());
+            // Some refuse with a status that says that all is well.
+            if error(body).is_some() {
+                self.refused(answer, body);
+                return body.hold(contents, body.whole("error"));
+            }
         }
+        self.is_stream = framing.is_some();
         contents.append(&mut self.made);
         let parts = std::mem::take(&mut self.parts);
         match framing {
@@ -81,6 +88,7 @@ impl Reply {
         let envelope = &mut self.envelope;
         envelope.phase = "end".into();
         envelope.duration_us = Some(answer.duration_us);
+        envelope.time_to_first_chunk_us = answer.first_byte_us.filter(|_| self.is_stream);
         fidelity(envelope, answer.dropped);
         let (status, error) = match answer.ended {
             _ if &*envelope.status == "error" => ("error", None),
@@ -98,10 +106,9 @@ impl Reply {
 
     /// An answer that says why there is none.
     fn refused(&mut self, answer: &Answer, body: &Body) {
-        let status = answer.status.unwrap_or_default();
-        let error = body.text().and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
-        self.failed(at(error, &["error"]));
+        self.failed(error(body));
         if self.envelope.error_type.is_none() {
+            let status = answer.status.unwrap_or_default();
             self.envelope.error_type = Some(status.to_string().into());
         }
     }
@@ -124,8 +131,12 @@ impl Reply {
 
     /// Adds a message that was put together.
     pub(super) fn made(&mut self, message: &Value) {
-        let json = message.to_string();
-        self.made.push(Content::json("assistant", "message", Bytes::from(json)));
+        self.made_json(message.to_string().into());
+    }
+
+    /// Adds a message that was put together, or stands in a frame of a stream.
+    pub(super) fn made_json(&mut self, json: Bytes) {
+        self.made.push(Content::json("assistant", "message", json));
     }
 
     pub(super) fn id(&mut self, id: Raw<'_>) {
@@ -155,4 +166,9 @@ impl Reply {
 /// Tokens at a path of names, within what a column can hold.
 pub(super) fn tokens(usage: Raw<'_>, path: &[&str]) -> Option<u64> {
     count(at(usage, path))
+}
+
+/// What a body says went wrong.
+fn error(body: &Body) -> Raw<'_> {
+    at(serde_json::from_str(body.text()?).ok(), &["error"])
 }

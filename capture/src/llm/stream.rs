@@ -24,6 +24,7 @@ impl Framing {
             _ if ["data:", "event:", ": "].iter().any(|start| text.starts_with(start)) => {
                 Some(Self::Events)
             }
+            _ if is_lines(text) => Some(Self::Lines),
             _ => None,
         }
     }
@@ -37,6 +38,13 @@ impl Framing {
             }
         }
     }
+}
+
+/// Whether each line is an object. No text that is printed over lines begins so.
+fn is_lines(text: &str) -> bool {
+    let mut lines = text.lines().take(2);
+    let (one, two) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    one.starts_with('{') && one.ends_with('}') && two.starts_with('{')
 }
 
 /// The data of server-sent events.
@@ -91,5 +99,46 @@ impl<'a> Iterator for Events<'a> {
             }
         }
         data.filter(|data| !data.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(text: &str) -> Vec<Cow<'_, str>> {
+        Events::new(text).collect()
+    }
+
+    #[test]
+    fn lines_end_at_cr_lf_or_both() {
+        for end in ["\n", "\r\n", "\r"] {
+            let text = ["data: a", "", "event: x", "data: b", "", ""].join(end);
+            assert_eq!(events(&text), ["a", "b"], "{end:?}");
+        }
+        assert_eq!(events("data: a\r\n\rdata: b\n\r\n"), ["a", "b"]);
+    }
+
+    #[test]
+    fn fields_are_read_as_the_standard_says() {
+        // A byte order mark, a comment, a field without a colon, one without a space, only one of two spaces taken away.
+        assert_eq!(events("\u{feff}data: a\n\n"), ["a"]);
+        assert_eq!(events(": comment\ndata:a\ndata\ndata:  b\nid: 7\nretry: 1\n\n"), ["a\n\n b"]);
+        // What has no data is no event; what only looks like data has none.
+        assert_eq!(events("event: ping\n\ndata:\n\ndatas: x\n\n data: y\n\n"), [""; 0]);
+        // What the stream broke off in comes last.
+        assert_eq!(events("data: a\n\ndata: b"), ["a", "b"]);
+        assert_eq!(events(""), [""; 0]);
+    }
+
+    #[test]
+    fn a_body_that_names_no_type_is_known_by_how_it_begins() {
+        let framing = |text| Framing::of("application/octet-stream", text);
+        assert_eq!(framing("data: {}\n\n"), Some(Framing::Events));
+        assert_eq!(framing("{\"a\":1}\n{\"a\":2}\n"), Some(Framing::Lines));
+        for text in ["{\"a\":1}\n", "{\n{", "", "[1]"] {
+            assert_eq!(framing(text), None, "{text}");
+        }
+        assert_eq!(Framing::of("text/event-stream; charset=utf-8", ""), Some(Framing::Events));
     }
 }

@@ -11,6 +11,8 @@ use schemas::{Digest, Hasher};
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::json::{at, text};
+
 /// Turns of the model that are remembered of one request, the last ones. A client that drops more of its history than these
 /// starts a new thread.
 const PREFIXES_MAX: usize = 64;
@@ -95,7 +97,11 @@ impl Said {
         match (Reader { said: &mut said, depth: 0, is_call: false }).deserialize(&mut from) {
             Ok(()) => said,
             // Nested too deep, or half a surrogate: its bytes are its words.
-            Err(_) => Self { role: said.role, words: json.to_owned(), ..Self::default() },
+            Err(_) => {
+                let role = text(at(serde_json::from_str(json).ok(), &["role"]));
+                let role = role.unwrap_or_default().into_owned();
+                Self { role, words: json.to_owned(), ..Self::default() }
+            }
         }
     }
 
@@ -106,6 +112,8 @@ impl Said {
             "assistant" | "model" => "assistant".into(),
             "system" | "developer" => "system".into(),
             "tool" | "function" => "tool".into(),
+            // Gemini lets it be left out.
+            "" if self.parts > 0 => "user".into(),
             _ => "".into(),
         }
     }
@@ -249,7 +257,7 @@ impl Reader<'_> {
 /// A string; `None` for anything else.
 fn word<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<String>, A::Error> {
     let raw: &RawValue = map.next_value()?;
-    Ok(super::json::text(Some(raw)).map(Cow::into_owned))
+    Ok(text(Some(raw)).map(Cow::into_owned))
 }
 
 /// Who an item of the Responses API is from that names no role.
