@@ -5,5 +5,7 @@
 
 mod happening;
 pub mod llm;
+pub mod mcp;
+pub mod redact;
 
 pub use happening::{Content, Happening, NAME_BYTES_MAX, Slot, is_name};
