@@ -6,6 +6,8 @@
 mod convention;
 mod happening;
 pub mod llm;
+pub mod mcp;
 pub mod otlp;
+pub mod redact;
 
 pub use happening::{Content, Happening, NAME_BYTES_MAX, Slot, is_name};

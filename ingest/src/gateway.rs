@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use capture::redact::Rules;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
 use schemas::{Digest, EventId, Micros, SessionId};
@@ -36,6 +37,8 @@ use crate::load::Load;
 use crate::metrics::{Metrics, wide};
 use crate::produce::Job;
 use crate::random::{self, Random};
+use crate::redact::{Redacted, redact};
+use crate::redaction;
 use crate::refusal::{Code, Refusal};
 use crate::sinks::{Gather, Part, Sinks, parts};
 use crate::sources::Sources;
@@ -53,6 +56,7 @@ pub struct Gateway {
     claims: Option<Claims>,
     frames: Frames,
     sources: Option<Sources>,
+    rules: Option<Rules>,
     pub(crate) traces: Traces,
     pub(crate) metrics: Metrics,
     pub(crate) epoch: i64,
@@ -102,7 +106,7 @@ impl Gateway {
     /// `gateway_id`: the time of the start in microseconds will do.
     ///
     /// # Errors
-    /// [`Error::Config`].
+    /// [`Error::Config`], and those of reading the rules of redaction.
     pub fn new(
         config: Config,
         sinks: impl Into<Sinks>,
@@ -123,7 +127,7 @@ impl Gateway {
         let (metrics, state) = (Metrics::new(), Mutex::new(State::new()));
         let claims = None;
         let (frames, sources, epoch) = (Frames::default(), None, gateway_epoch);
-        let traces = Traces::new();
+        let (traces, rules) = (Traces::new(), redaction::rules(&config.redaction)?);
         Ok(Self {
             config,
             auth,
@@ -131,6 +135,7 @@ impl Gateway {
             claims,
             frames,
             sources,
+            rules,
             traces,
             metrics,
             epoch,
@@ -207,6 +212,10 @@ impl Gateway {
         let config = &self.config;
         let intake = Intake { config, tenant: &credential.tenant, now, session };
         let mut drafts = load.drafts(&intake, &self.frames, &self.traces, &mut random)?;
+        let redacted = match &self.rules {
+            Some(rules) => redact(rules, &mut drafts, &mut || random.draw())?,
+            None => Redacted::default(),
+        };
         let worths = form::judge(&drafts, self.sources.as_ref())?;
         let mut door = Door {
             config,
@@ -227,6 +236,7 @@ impl Gateway {
         match state.plan(drafts, &door) {
             Ok(plan) => {
                 self.metrics.signatures(&worths);
+                self.metrics.redactions(redacted);
                 let sent = Arc::clone(&self).send(&mut state, plan, door.now, reservation);
                 sent.map(Step::Submitted)
             }

@@ -4,7 +4,7 @@
 //! the admission, and answers when the sink (Kafka, or the spool on disk) says that they are durable. `docs/events.md` is the page for its clients.
 //!
 //! CORE (values, time and random bytes in; values out): `json`, `content`, `draft`, `session`, `memory`, `class`, `claim`,
-//! `door`, `given`, `avro_door`, `happening`, `traces`, `admit`, `course`, `refusal`, `inflate`. SHELL (effects, no rules): `random`, `file`, `keys`, `sources`, `frames`, `form`, `load`, `auth`, `produce`, `group`, `kafka`,
+//! `door`, `given`, `avro_door`, `happening`, `traces`, `redact`, `admit`, `course`, `refusal`, `inflate`. SHELL (effects, no rules): `random`, `file`, `keys`, `sources`, `frames`, `form`, `load`, `redaction`, `auth`, `produce`, `group`, `kafka`,
 //! `batch`, `relay`, `away`, `sinks`, `claims`, `budget`, `gateway`, `http`, `serve`, `metrics`. Of what it wrote it reads only the
 //! spool, and it never calls another program.
 
@@ -37,11 +37,14 @@ mod kafka;
 pub mod keys;
 mod llm;
 mod load;
+mod mcp;
 mod memory;
 mod metrics;
 mod otlp;
 mod produce;
 mod random;
+mod redact;
+pub mod redaction;
 mod refusal;
 mod relay;
 mod serve;

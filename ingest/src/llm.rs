@@ -39,12 +39,13 @@ use crate::gateway::Gateway;
 use exchange::Item;
 use route::Route;
 use sessions::Sessions;
+use target::Speech;
 
 /// All upstreams.
 #[derive(Debug)]
 pub(crate) struct Llm {
     gateway: Arc<Gateway>,
-    routes: HashMap<String, (Arc<Route>, SyncSender<Item>)>,
+    routes: HashMap<(Speech, String), (Arc<Route>, SyncSender<Item>)>,
     /// Cancelled when answers under way are to be cut off.
     cut: CancellationToken,
 }
@@ -54,11 +55,14 @@ impl Llm {
     pub(crate) fn start(gateway: &Arc<Gateway>) -> Result<Arc<Self>, Error> {
         let sessions = Arc::new(Mutex::new(Sessions::new()));
         let mut routes = HashMap::new();
-        for (name, upstream) in &gateway.config.llm {
-            let route = Arc::new(Route::new(name, upstream.clone(), gateway)?);
+        let models = gateway.config.llm.iter().map(|upstream| (Speech::Llm, upstream));
+        let servers = gateway.config.mcp.iter().map(|upstream| (Speech::Mcp, upstream));
+        for (speech, (name, upstream)) in models.chain(servers) {
+            let route = Arc::new(Route::new(speech, name, upstream.clone(), gateway)?);
             let queue = recorder::start(gateway, &route, &sessions)?;
-            tracing::info!(route = name, url = upstream.url, "an upstream is reached by /llm/");
-            routes.insert(name.clone(), (route, queue));
+            let root = speech.root();
+            tracing::info!(root, route = name, url = upstream.url, "an upstream can be reached");
+            routes.insert((speech, name.clone()), (route, queue));
         }
         let (gateway, cut) = (Arc::clone(gateway), CancellationToken::new());
         Ok(Arc::new(Self { gateway, routes, cut }))
@@ -67,7 +71,10 @@ impl Llm {
     /// The door.
     pub(crate) fn router(self: Arc<Self>) -> Router {
         let door = any(door::forward);
-        Router::new().route("/llm/{*rest}", door).with_state(self)
+        Router::new()
+            .route("/llm/{*rest}", door.clone())
+            .route("/mcp/{*rest}", door)
+            .with_state(self)
     }
 
     /// Whether there is anything to cut off.

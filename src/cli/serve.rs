@@ -34,12 +34,19 @@ pub(crate) struct Upstreams {
     /// another. More settings of it are in [ingest.llm.NAME]
     #[arg(long, value_name = "NAME=URL", value_parser = upstream)]
     llm_proxy: Vec<(String, String)>,
+    /// An MCP server that agents reach as /mcp/NAME of the gateway, which records every message; may be given again for
+    /// another. More settings of it are in [ingest.mcp.NAME]
+    #[arg(long, value_name = "NAME=URL", value_parser = upstream)]
+    mcp_proxy: Vec<(String, String)>,
 }
 
 impl Upstreams {
     /// These settings, and the upstreams.
     pub(crate) fn with(&self, settings: &SettingsArgs) -> SettingsArgs {
-        let urls = self.llm_proxy.iter().map(|(name, url)| format!("ingest.llm.{name}.url={url}"));
+        let models = self.llm_proxy.iter().map(|upstream| ("llm", upstream));
+        let servers = self.mcp_proxy.iter().map(|upstream| ("mcp", upstream));
+        let urls = models.chain(servers);
+        let urls = urls.map(|(kind, (name, url))| format!("ingest.{kind}.{name}.url={url}"));
         let set = settings.set.iter().cloned().chain(urls).collect();
         SettingsArgs { config: settings.config.clone(), set }
     }

@@ -41,7 +41,7 @@ impl Part {
 
 /// A body.
 #[derive(Clone, Debug)]
-pub(super) struct Body {
+pub(crate) struct Body {
     wire: Bytes,
     /// `None` where the encoding could not be undone.
     plain: Option<Bytes>,
@@ -50,7 +50,7 @@ pub(super) struct Body {
 }
 
 impl Body {
-    pub(super) fn new(headers: &Headers, wire: &Bytes) -> Self {
+    pub(crate) fn new(headers: &Headers, wire: &Bytes) -> Self {
         let encoding = header(headers, "content-encoding").map(|name| name.trim().to_lowercase());
         let encoding = encoding.filter(|name| !name.is_empty() && name != "identity");
         let plain = match &encoding {
@@ -62,7 +62,7 @@ impl Body {
     }
 
     /// What it says, where that is text.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         std::str::from_utf8(self.plain.as_deref()?).ok()
     }
 
@@ -71,7 +71,12 @@ impl Body {
         String::from_utf8_lossy(self.plain.as_deref().unwrap_or_default())
     }
 
-    pub(super) fn media_type(&self) -> &str {
+    /// What it says, as bytes that are shared.
+    pub(crate) fn bytes(&self) -> Option<&Bytes> {
+        self.plain.as_ref()
+    }
+
+    pub(crate) fn media_type(&self) -> &str {
         &self.media_type
     }
 
@@ -94,14 +99,24 @@ impl Body {
         let first = contents.len();
         let places: Vec<_> = parts.iter().map(|part| part.span.clone()).zip(first..).collect();
         contents.extend(parts.into_iter().filter_map(|part| self.content(part)));
-        let is_kept = contents.len() == first + places.len() && self.encoding.is_none();
-        if is_kept
+        let is_kept = contents.len() == first + places.len();
+        self.hold_placed(contents, if is_kept { places } else { Vec::new() })
+    }
+
+    /// As [`Self::hold`], where these stretches of it are contents already.
+    pub(crate) fn hold_placed(
+        &self,
+        contents: &mut Vec<Content>,
+        places: Vec<(Range<usize>, usize)>,
+    ) -> Value {
+        let is_plain = self.encoding.is_none();
+        if is_plain
             && let [(span, place)] = places.as_slice()
             && *span == (0..self.wire.len())
         {
             return self.held("content", (*place).into());
         }
-        if is_kept
+        if is_plain
             && (!places.is_empty() || self.wire.is_empty())
             && let Some(cut) = self.cut(places)
         {
@@ -112,7 +127,7 @@ impl Body {
     }
 
     /// Adds it to the contents, compressed unless it came so: it repeats itself.
-    pub(super) fn hold_stream(&self, contents: &mut Vec<Content>) -> Value {
+    pub(crate) fn hold_stream(&self, contents: &mut Vec<Content>) -> Value {
         let frame = zstd::bulk::compress(&self.wire, ZSTD_LEVEL).ok();
         let frame = frame.filter(|_| self.encoding.is_none() && !self.wire.is_empty());
         let Some(frame) = frame else { return self.hold(contents, Vec::new()) };
@@ -147,7 +162,7 @@ impl Body {
 }
 
 /// The first header of this name, where it is text.
-pub(super) fn header<'h>(headers: &'h Headers, name: &str) -> Option<&'h str> {
+pub(crate) fn header<'h>(headers: &'h Headers, name: &str) -> Option<&'h str> {
     let (_, value) = headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name))?;
     std::str::from_utf8(value).ok()
 }
@@ -162,7 +177,7 @@ fn media_type(headers: &Headers) -> Cow<'static, str> {
 }
 
 /// Undoes encodings, the last applied first; `None` where one is unknown, the bytes do not obey it, or they grow too long.
-fn decode(encodings: &str, wire: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn decode(encodings: &str, wire: &[u8]) -> Option<Vec<u8>> {
     let mut names = encodings.rsplit(',').map(str::trim);
     let first = undo(names.next()?, wire)?;
     // More than one is allowed and never seen.

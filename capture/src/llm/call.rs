@@ -152,7 +152,8 @@ fn named_by_headers(headers: &Headers) -> Option<Name> {
     named.filter(|id| is_name(id)).map(|id| Name::Session(id.to_owned()))
 }
 
-fn traceparent(text: &str) -> Option<(schemas::TraceId, schemas::SpanId)> {
+/// The ids of a W3C `traceparent`.
+pub(crate) fn traceparent(text: &str) -> Option<(schemas::TraceId, schemas::SpanId)> {
     let mut fields = text.trim().split('-');
     let (version, trace, parent) = (fields.next()?, fields.next()?, fields.next()?);
     let is_known = version.len() == 2 && version != "ff";

@@ -26,7 +26,7 @@ struct Answered {
 }
 
 /// The request, but for its body.
-pub(super) fn request(request: &Request, body: Value) -> Vec<u8> {
+pub(crate) fn request(request: &Request, body: Value) -> Vec<u8> {
     let (target, in_query) = credentials::strip(&request.target);
     let (headers, mut headers_dropped) = credentials::part(&request.headers);
     headers_dropped.extend(in_query);
@@ -35,7 +35,7 @@ pub(super) fn request(request: &Request, body: Value) -> Vec<u8> {
 }
 
 /// The response, but for its body.
-pub(super) fn response(answer: &Answer, body: Value) -> Vec<u8> {
+pub(crate) fn response(answer: &Answer, body: Value) -> Vec<u8> {
     let (headers, headers_dropped) = credentials::part(&answer.headers);
     let Answer { status, first_byte_us, last_byte_us, .. } = *answer;
     let ended = match answer.ended {

@@ -12,7 +12,7 @@ mod body;
 mod call;
 mod credentials;
 mod gemini;
-mod http;
+pub(crate) mod http;
 mod json;
 mod merge;
 mod ollama;
@@ -28,9 +28,11 @@ use schemas::{Digest, Micros, SessionId, SpanId, TraceId};
 
 use crate::happening::{Content, Happening};
 use api::Api;
-use body::Body;
+pub(crate) use body::{Body, decode, header};
 use call::Call;
+pub(crate) use call::traceparent;
 use reply::Reply;
+pub(crate) use stream::Events;
 
 /// Headers as they came, names in any case.
 pub type Headers = Vec<(String, Vec<u8>)>;
@@ -147,11 +149,20 @@ pub fn ask(request: Request) -> Asked {
     if read.is_none() {
         (api, call) = (None, Call::new(&request));
     }
-    call.conclude(api, &request);
+    asked(&request, &body, api, call)
+}
+
+/// Reads a request as one of which nothing is known.
+pub(crate) fn opaque(request: &Request) -> Asked {
+    asked(request, &Body::new(&request.headers, &request.body), None, Call::new(request))
+}
+
+fn asked(request: &Request, body: &Body, api: Option<Api>, mut call: Call) -> Asked {
+    call.conclude(api, request);
     let mut start = Happening { envelope: call.envelope, ..Happening::default() };
     let parts = if api.is_some() { call.parts } else { body.whole("raw") };
     let held = body.hold(&mut start.contents, parts);
-    start.push(Content::json("", "http", http::request(&request, held)));
+    start.push(Content::json("", "http", http::request(request, held)));
     let clues = Clues { names: call.names, prefixes: call.thread.prefixes() };
     Asked { start, api, is_stateful: call.is_stateful, thread: call.thread, clues }
 }

@@ -49,12 +49,12 @@ fn is_lines(text: &str) -> bool {
 
 /// The data of server-sent events.
 #[derive(Clone, Debug)]
-pub(super) struct Events<'a> {
+pub(crate) struct Events<'a> {
     rest: &'a str,
 }
 
 impl<'a> Events<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         Self { rest: text.strip_prefix('\u{feff}').unwrap_or(text) }
     }
 

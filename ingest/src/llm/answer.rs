@@ -52,7 +52,7 @@ pub(crate) enum Broken {
 
 impl Answer {
     pub(crate) fn new(body: Incoming, exchange: Arc<Exchange>, cut: CancellationToken) -> Self {
-        let pause = Pause::new(exchange.route.upstream.answer_pause_ms);
+        let pause = Pause::new(exchange.route.answer_pause_ms());
         Self { body, exchange, pause, cut, cutting: None, end: End::Far }
     }
 

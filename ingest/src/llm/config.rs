@@ -27,8 +27,9 @@ pub struct Upstream {
     pub connect_timeout_ms: u64,
     /// Milliseconds from the request's head to that of the answer. Default 600,000: so long do clients wait.
     pub answer_timeout_ms: u64,
-    /// Milliseconds between two parts of an answer. Default 300,000: models think.
-    pub answer_pause_ms: u64,
+    /// Milliseconds between two parts of an answer. Default 300,000, since models think; of an MCP server 24 hours, since it may
+    /// have nothing to tell.
+    pub answer_pause_ms: Option<u64>,
     /// Milliseconds between two parts of a request. Default 30,000.
     pub request_pause_ms: u64,
     /// Milliseconds that a connection to the upstream is kept for the next exchange. Default 30,000.
@@ -58,7 +59,7 @@ impl Default for Upstream {
             exchange_bytes_max: 32 << 20,
             connect_timeout_ms: 10_000,
             answer_timeout_ms: 600_000,
-            answer_pause_ms: 300_000,
+            answer_pause_ms: None,
             request_pause_ms: 30_000,
             idle_timeout_ms: 30_000,
             idle_connections_max: 256,

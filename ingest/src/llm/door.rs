@@ -68,7 +68,8 @@ fn begin(llm: &Llm, parts: Parts, body: &Body) -> Result<(Arc<Exchange>, Request
     let unknown = || Refusal::new(Code::NotFound, "there is no upstream of this name");
     let target = target.ok_or_else(unknown)?;
     let credential = credential(llm, &headers, &target)?;
-    let (route, queue) = llm.routes.get(target.name).ok_or_else(unknown)?;
+    let (route, queue) =
+        llm.routes.get(&(target.speech, target.name.to_owned())).ok_or_else(unknown)?;
     headers.remove(headers::KEY);
     let wrong = || Refusal::new(Code::InvalidBody, "the path is not one of the upstream's");
     if target.climbs() {

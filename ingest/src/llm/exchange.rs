@@ -159,6 +159,9 @@ impl Exchange {
             }
             state.is_awaited
         };
+        if !self.route.tells_of_starts() {
+            return;
+        }
         if is_awaited || self.route.upstream.start_after_ms == 0 {
             self.tell(Item::Asked(Arc::clone(self), None));
         } else if self.route.due(self) {

@@ -70,8 +70,8 @@ impl Loss {
     }
 
     /// The event that tells of it.
-    pub(crate) fn happening(&self, route: &str) -> Happening {
-        let mut happening = Happening::new("producer.gap", "llm_proxy");
+    pub(crate) fn happening(&self, route: &str, proxy: &'static str) -> Happening {
+        let mut happening = Happening::new("producer.gap", proxy);
         happening.envelope.occurred_at = self.first;
         let lasted = u64::try_from(self.last.0.saturating_sub(self.first.0));
         happening.envelope.duration_us = Some(lasted.unwrap_or_default());
@@ -105,7 +105,7 @@ mod tests {
             losses.put(loss);
         }
         let taken = losses.take();
-        let reason = taken[0].happening("openai").contents[0].data.clone();
+        let reason = taken[0].happening("openai", "llm_proxy").contents[0].data.clone();
         let reason: serde_json::Value = serde_json::from_slice(&reason).unwrap();
         let expected = json!({
             "route": "openai", "exchanges": 2,

@@ -12,9 +12,12 @@ use schemas::{EventId, Micros, SessionId, SpanId};
 use super::exchange::{Exchange, Kept};
 use super::route::Route;
 use super::sessions::{Sessions, is_session};
+use super::target::Speech;
+use crate::auth::Credential;
 use crate::budget::Reservation;
 use crate::draft::uuid_v7;
 use crate::gateway::now;
+use crate::mcp::Talks;
 use crate::random::Random;
 use crate::traces::Traces;
 
@@ -32,28 +35,35 @@ pub(crate) struct Open {
 pub(crate) struct Reader {
     pub(crate) sessions: Arc<Mutex<Sessions>>,
     random: Random,
+    /// With an MCP server.
+    talks: Option<Talks>,
 }
 
 impl Reader {
-    pub(crate) fn new(sessions: Arc<Mutex<Sessions>>) -> Self {
-        Self { sessions, random: Random::new() }
+    pub(crate) fn new(sessions: Arc<Mutex<Sessions>>, route: &Route) -> Self {
+        let talks = (route.speech == Speech::Mcp).then(|| Talks::new(&route.name));
+        Self { sessions, random: Random::new(), talks }
     }
 
     /// Reads the request; returns the event that tells of it. `None` where the system gives no random bytes.
     pub(crate) fn start(&mut self, exchange: &Exchange, traces: &Traces) -> Option<Happening> {
         let open = self.open(exchange, traces)?;
-        let happening = stamped(open.asked.start(), &exchange.route, Some(exchange.seq));
+        let mut happening = stamped(open.asked.start(), &exchange.route, Some(exchange.seq));
+        happening.envelope.capture_source = exchange.route.speech.proxy().into();
         exchange.set_open(Box::new(open));
         Some(happening)
     }
 
-    /// Reads the answer; returns the event that tells of the exchange, and the room that it takes.
+    /// Reads the answer; returns the events that tell of the exchange, and the room that it takes.
     pub(crate) fn end(
         &mut self,
         exchange: &Exchange,
         ended: Ended,
         traces: &Traces,
-    ) -> Option<(Happening, Option<Reservation>)> {
+    ) -> Option<(Vec<Happening>, Option<Reservation>)> {
+        if self.talks.is_some() {
+            return self.hear(exchange, ended, traces);
+        }
         let open = match exchange.open() {
             Some(open) => *open,
             None => self.open(exchange, traces)?,
@@ -69,7 +79,59 @@ impl Reader {
         let (tenant, session) = (&exchange.credential.tenant, &open.session);
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.answered(tenant, session, &answered.names, answered.continuation.as_ref());
-        Some((happening, reservation))
+        Some((vec![happening], reservation))
+    }
+
+    /// Reads an exchange with an MCP server.
+    fn hear(
+        &mut self,
+        exchange: &Exchange,
+        ended: Ended,
+        traces: &Traces,
+    ) -> Option<(Vec<Happening>, Option<Reservation>)> {
+        let start = exchange.open();
+        let request = llm::Request { span: None, ..request(exchange, SpanId::default()) };
+        let (reservation, answer) = answer(exchange.take(), exchange.age(), ended);
+        let told = self.talks.as_mut()?.hear(&exchange.credential, &request, &answer, now());
+        let tenant = &exchange.credential.tenant;
+        let header = exchange.route.session_header.as_ref();
+        let named = header.and_then(|name| exchange.head.headers.get(name)?.to_str().ok());
+        let named = named.filter(|id| is_session(id)).map(ToOwned::to_owned).or(told.session);
+        let trace = told.happenings.iter().find_map(|happening| happening.envelope.trace_id);
+        let session = named.and_then(|id| SessionId::new(&id).ok());
+        let session = session.or_else(|| traces.session(tenant, trace?));
+        let session = session.or_else(|| SessionId::new(&trace?.to_string()).ok());
+        let session = match session {
+            Some(session) => session,
+            None => self.session()?,
+        };
+        if let Some(trace) = trace {
+            traces.learn(tenant, trace, &session);
+        }
+        let mut happenings = told.happenings;
+        let cause = start.as_ref().and_then(|open| open.start);
+        if let Some(open) = start {
+            // What was told of as an exchange ends as one.
+            let mut end = open.asked.answer(answer).happening;
+            end.envelope.capture_source = exchange.route.speech.proxy().into();
+            end.envelope.session_id = open.session.to_string().into();
+            happenings.push(end);
+        }
+        // The exchange has one number, and its first event tells it.
+        for (index, happening) in happenings.iter_mut().enumerate() {
+            let seq = (index == 0).then_some(exchange.seq);
+            *happening = stamped(std::mem::take(happening), &exchange.route, seq);
+            happening.envelope.causation_id = cause;
+            if happening.envelope.session_id.is_empty() {
+                happening.envelope.session_id = session.to_string().into();
+            }
+        }
+        Some((happenings, reservation))
+    }
+
+    /// What MCP servers were asked and did not answer, when nothing more comes.
+    pub(crate) fn unanswered(&mut self) -> Vec<(Credential, Vec<Happening>)> {
+        self.talks.as_mut().map(|talks| talks.end(now())).unwrap_or_default()
     }
 
     /// A session for what belongs to no other.

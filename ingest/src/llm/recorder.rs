@@ -48,7 +48,7 @@ struct Recorder {
 
 /// An event to be admitted, and the room that its exchange takes.
 struct Entry {
-    happening: Happening,
+    happenings: Vec<Happening>,
     room: Option<Reservation>,
     waiting: Waiting,
 }
@@ -56,6 +56,8 @@ struct Entry {
 /// Whose event it is, and who is told whether it is durable.
 struct Waiting {
     exchange: Arc<Exchange>,
+    /// How many events it has.
+    count: usize,
     is_end: bool,
     told: Option<Told>,
 }
@@ -70,13 +72,13 @@ pub(crate) fn start(
     let recorder = Recorder {
         gateway: Arc::clone(gateway),
         route: Arc::clone(route),
-        reader: Reader::new(Arc::clone(sessions)),
+        reader: Reader::new(Arc::clone(sessions), route),
         runtime: Handle::current(),
         tasks: TaskTracker::new(),
         session: None,
         losses_at: Instant::now(),
     };
-    let thread = std::thread::Builder::new().name("llm".to_owned());
+    let thread = std::thread::Builder::new().name(route.speech.name().to_owned());
     let thread = thread.spawn(move || recorder.run(&items));
     thread.map_err(|source| Error::Thread { source })?;
     Ok(queue)
@@ -135,12 +137,17 @@ impl Recorder {
         }
         let (reader, traces) = (&mut self.reader, &self.gateway.traces);
         let read = catch_unwind(AssertUnwindSafe(|| match ended {
-            None => reader.start(&exchange, traces).map(|happening| (happening, None)),
+            None => reader.start(&exchange, traces).map(|happening| (vec![happening], None)),
             Some(ended) => reader.end(&exchange, ended, traces),
         }));
-        let waiting = Waiting { exchange, is_end: ended.is_some(), told };
+        let mut waiting = Waiting { exchange, count: 0, is_end: ended.is_some(), told };
         match read {
-            Ok(Some((happening, room))) => entries.push(Entry { happening, room, waiting }),
+            // What was asked waits for an answer that comes otherwise.
+            Ok(Some((happenings, _))) if happenings.is_empty() => waiting.settle(true, "internal"),
+            Ok(Some((happenings, room))) => {
+                waiting.count = happenings.len();
+                entries.push(Entry { happenings, room, waiting });
+            }
             Ok(None) => waiting.settle(false, "internal"),
             Err(_) => {
                 tracing::error!(route = self.route.name, "an exchange could not be read");
@@ -168,7 +175,7 @@ impl Recorder {
         let (mut happenings, mut waiting) = (Vec::new(), Vec::new());
         let mut reservation: Option<Reservation> = None;
         for entry in batch {
-            happenings.push(entry.happening);
+            happenings.extend(entry.happenings);
             waiting.push(entry.waiting);
             match (&mut reservation, entry.room) {
                 (Some(all), Some(room)) => all.merge(room),
@@ -185,8 +192,11 @@ impl Recorder {
                 waiting.into_iter().for_each(|waiting| waiting.settle(false, reason));
             }
             Err(_) => {
-                for (happening, waiting) in happenings.iter().zip(waiting) {
-                    let alone = Arc::new(vec![happening.clone()]);
+                let mut rest = happenings.as_slice();
+                for waiting in waiting {
+                    let (own, after) = rest.split_at_checked(waiting.count).unwrap_or((rest, &[]));
+                    rest = after;
+                    let alone = Arc::new(own.to_vec());
                     match self.submit(credential, alone, None) {
                         Ok(submitted) => self.wait_for(submitted, vec![waiting]),
                         Err(refusal) => waiting.settle(false, reason(&refusal)),
@@ -204,16 +214,20 @@ impl Recorder {
     ) -> Result<Submitted, Refusal> {
         let reservation = reservation.map_or_else(|| self.gateway.budget.reserve(), Ok)?;
         let (load, credential) = (Load::Happenings(happenings), credential.clone());
-        let request = Request { load, capture_point: "llm_proxy", credential, reservation };
+        let capture_point = self.route.speech.proxy();
+        let request = Request { load, capture_point, credential, reservation };
         self.runtime.block_on(self.gateway.admit(request))
     }
 
     fn wait_for(&self, submitted: Submitted, waiting: Vec<Waiting>) {
-        for (waiting, id) in waiting.iter().zip(submitted.event_ids()) {
+        let mut ids = submitted.event_ids();
+        for waiting in &waiting {
+            let first = ids.by_ref().take(waiting.count).next();
             if !waiting.is_end {
-                waiting.exchange.begun(Some(id));
+                waiting.exchange.begun(first);
             }
         }
+        drop(ids);
         let gateway = Arc::clone(&self.gateway);
         let wait = async move {
             let is_durable = gateway.wait(submitted).await.is_ok();
@@ -230,7 +244,11 @@ impl Recorder {
         self.losses_at = Instant::now() + LOSS_PAUSE;
         for loss in self.route.losses().take() {
             let session = self.session.take().or_else(|| self.reader.session());
-            let mut happening = read::stamped(loss.happening(&self.route.name), &self.route, None);
+            let mut happening = read::stamped(
+                loss.happening(&self.route.name, self.route.speech.proxy()),
+                &self.route,
+                None,
+            );
             happening.envelope.session_id =
                 session.as_ref().map(ToString::to_string).unwrap_or_default().into();
             self.session = session;
@@ -256,6 +274,13 @@ impl Recorder {
 
     /// Waits for what is on its way to the log, and tells of losses a last time.
     fn end(&mut self) {
+        for (credential, happenings) in self.reader.unanswered() {
+            let count = happenings.len();
+            match self.submit(&credential, happenings.into(), None) {
+                Ok(submitted) => self.wait_for(submitted, Vec::new()),
+                Err(_) => tracing::error!(count, "requests without an answer are not on record"),
+            }
+        }
         for _ in 0..2 {
             self.tasks.close();
             self.runtime.block_on(self.tasks.wait());
@@ -274,7 +299,7 @@ impl Recorder {
 
 impl Waiting {
     fn settle(self, is_durable: bool, reason: &'static str) {
-        let Self { exchange, is_end, told } = self;
+        let Self { exchange, is_end, told, .. } = self;
         if !is_durable && !is_end {
             exchange.begun(None);
         }

@@ -15,16 +15,21 @@ use super::config::{Address, OnFailure, Upstream};
 use super::exchange::Exchange;
 use super::losses::Losses;
 use super::metrics::Counters;
+use super::target::Speech;
 use crate::auth::Credential;
 use crate::error::Error;
 use crate::gateway::Gateway;
 
+/// Milliseconds between two parts of an answer, unless a setting says otherwise.
+const MODEL_PAUSE_MS: u64 = 300_000;
+const SERVER_PAUSE_MS: u64 = 24 * 3_600_000;
 /// Exchanges that wait for their time to be told of. Of more it is told when they are over.
 const DUE_MAX: usize = 1 << 16;
 
 /// One upstream.
 #[derive(Debug)]
 pub(crate) struct Route {
+    pub(crate) speech: Speech,
     pub(crate) name: String,
     pub(crate) upstream: Upstream,
     pub(crate) address: Address,
@@ -44,19 +49,30 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    pub(crate) fn new(name: &str, upstream: Upstream, gateway: &Gateway) -> Result<Self, Error> {
-        let wrong = |why: &str| Error::Config { field: "llm", why: format!("has {name}: {why}") };
+    pub(crate) fn new(
+        speech: Speech,
+        name: &str,
+        upstream: Upstream,
+        gateway: &Gateway,
+    ) -> Result<Self, Error> {
+        let field = speech.name();
+        let wrong = |why: &str| Error::Config { field, why: format!("has {name}: {why}") };
+        let label = match speech {
+            Speech::Llm => name.to_owned(),
+            Speech::Mcp => format!("mcp/{name}"),
+        };
         let address = upstream.address().map_err(wrong)?;
         let host = HeaderValue::from_str(address.authority.as_str());
         let session_header = upstream.session_header();
         Ok(Self {
+            speech,
             name: name.to_owned(),
             host: host.map_err(|_| wrong("its host is no header"))?,
             session_header: session_header.map_err(|()| wrong("session_header is no header"))?,
             sender: client::client(&upstream),
-            producer_id: format!("{}/llm/{name}", gateway.config.gateway_id),
+            producer_id: format!("{}/{field}/{name}", gateway.config.gateway_id),
             producer_epoch: u64::try_from(gateway.epoch).unwrap_or_default(),
-            counters: gateway.metrics.llm.of(name),
+            counters: gateway.metrics.llm.of(&label),
             next: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             losses: Mutex::default(),
@@ -64,6 +80,20 @@ impl Route {
             address,
             upstream,
         })
+    }
+
+    pub(crate) fn answer_pause_ms(&self) -> u64 {
+        let usual = match self.speech {
+            Speech::Llm => MODEL_PAUSE_MS,
+            Speech::Mcp => SERVER_PAUSE_MS,
+        };
+        self.upstream.answer_pause_ms.unwrap_or(usual)
+    }
+
+    /// Whether an event tells of an exchange that takes a while when it begins. Messages of MCP are told of when they are
+    /// answered.
+    pub(crate) fn tells_of_starts(&self) -> bool {
+        self.speech == Speech::Llm
     }
 
     pub(crate) fn is_closed(&self) -> bool {

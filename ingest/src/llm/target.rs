@@ -1,18 +1,26 @@
-//! CORE: what a request to `/llm/…` is for: `/llm/NAME[/KEY]/PATH?QUERY`.
+//! CORE: what a request to `/llm/…` or `/mcp/…` is for: `/llm/NAME[/KEY]/PATH?QUERY`.
 
 use hyper::Uri;
 use hyper::http::uri::{Parts, PathAndQuery};
 
 use super::config::Address;
 
-/// Where all upstreams are.
-pub(crate) const ROOT: &str = "/llm/";
+/// What an upstream speaks; its requests come to paths that begin so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Speech {
+    /// An API of models.
+    Llm,
+    /// The Model Context Protocol.
+    Mcp,
+}
+
 /// How keys begin, so that a part of a path is known for one.
 const KEY_PREFIX: &str = "chk_";
 
 /// A request's target, taken apart.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Target<'t> {
+    pub(crate) speech: Speech,
     /// The upstream's name.
     pub(crate) name: &'t str,
     pub(crate) key: Option<&'t str>,
@@ -20,15 +28,43 @@ pub(crate) struct Target<'t> {
     pub(crate) rest: &'t str,
 }
 
+impl Speech {
+    pub(crate) fn root(self) -> &'static str {
+        match self {
+            Self::Llm => "/llm/",
+            Self::Mcp => "/mcp/",
+        }
+    }
+
+    /// The section of its settings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Llm => "llm",
+            Self::Mcp => "mcp",
+        }
+    }
+
+    /// Who captures, in the events.
+    pub(crate) fn proxy(self) -> &'static str {
+        match self {
+            Self::Llm => "llm_proxy",
+            Self::Mcp => "mcp_proxy",
+        }
+    }
+}
+
 impl<'t> Target<'t> {
     /// Reads a path with its query.
     pub(crate) fn parse(text: &'t str) -> Option<Self> {
-        let (name, rest) = first(text.strip_prefix(ROOT)?);
+        let (speech, text) = [Speech::Llm, Speech::Mcp]
+            .into_iter()
+            .find_map(|speech| Some((speech, text.strip_prefix(speech.root())?)))?;
+        let (name, rest) = first(text);
         let (segment, after) = first(rest.strip_prefix('/').unwrap_or_default());
         if segment.starts_with(KEY_PREFIX) {
-            return Some(Self { name, key: Some(segment), rest: after });
+            return Some(Self { speech, name, key: Some(segment), rest: after });
         }
-        Some(Self { name, key: None, rest })
+        Some(Self { speech, name, key: None, rest })
     }
 
     /// Whether a server might read the path as one outside of the upstream's own.

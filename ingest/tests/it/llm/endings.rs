@@ -76,7 +76,7 @@ async fn a_client_that_goes_away_before_the_answer_is_on_record_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_breaks_off_falls_silent_or_is_not_there_is_told_apart() {
     let (api, streams) = Api::streaming().await;
-    let mut served = before(&api, |upstream| upstream.answer_pause_ms = 100).await;
+    let mut served = before(&api, |upstream| upstream.answer_pause_ms = Some(100)).await;
     let answer = served.stream().await;
     let stream = next(&streams).await;
     stream.send(part(DATA)).await.unwrap();
