@@ -1,0 +1,39 @@
+"""What every agent here is told, which tools it has, and how it reports what it did.
+
+The prompts are those of recorded exchanges, so that the recorded answers fit. The report, one line of JSON on standard
+output, is what the program itself saw: the checker holds against it what was captured.
+"""
+
+import json
+import os
+import uuid
+
+SYSTEM = (
+    "You are a weather assistant. Use the get_weather tool when asked about weather.\n"
+    "Answer in one sentence – never a guess; if a place is unknown, say “I don't know” (auch auf Deutsch: „weiß nicht“)."
+)
+PARIS = "What's the weather in Paris?"
+LONDON = "What's the weather in London?"
+SAN_FRANCISCO = "What's the weather in San Francisco?"
+NEW_YORK = (
+    "What is the weather like right now in New York? Also what time is it there? Use necessary tools simultaneously."
+)
+AGENT = "weather-agent"
+SESSION = os.environ.get("CAPTURE_SESSION") or str(uuid.uuid4())
+USER = "user-7f3a"
+
+
+def weather(place):
+    """What the weather tool answers."""
+    return f"It's sunny in {place}: 22 °C, wind 3 m/s."
+
+
+def time(timezone):
+    """What the clock tool answers."""
+    return f"It is 14:05 in {timezone}."
+
+
+def report(user, answer, results, system=SYSTEM, agent=AGENT, session=SESSION):
+    """Says what was asked, what the tools answered and what came out."""
+    said = {"system": system, "user": user, "results": results, "answer": answer, "agent": agent, "session": session}
+    print("REPORT " + json.dumps(said, ensure_ascii=False), flush=True)
