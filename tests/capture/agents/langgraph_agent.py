@@ -1,30 +1,45 @@
-"""LangGraph through LangSmith's OpenTelemetry mode: environment variables alone."""
+"""LangGraph through LangSmith's OpenTelemetry mode, by environment variables alone: `langgraph_agent.py plain|stream`."""
+
+import sys
 
 import scenario
 from langchain.agents import create_agent
 from langchain_core.tracers.langchain import wait_for_all_tracers
 from langchain_openai import ChatOpenAI
-from langsmith import Client
 
+stream = sys.argv[1] == "stream"
+question = scenario.LONDON if stream else scenario.PARIS
 results = []
 
 
-def get_weather(location: str) -> str:
-    """Get the weather for a location."""
-    result = scenario.weather(location)
-    results.append({"name": "get_weather", "result": result})
-    return result
+def answer(place):
+    """Runs the weather tool."""
+    results.append({"name": "get_weather", "result": scenario.weather(place)})
+    return results[-1]["result"]
+
+
+if stream:
+
+    def get_weather(location: str) -> str:
+        """Get the weather for a location."""
+        return answer(location)
+
+else:
+
+    def get_weather(city: str) -> str:
+        """Get the weather in a city."""
+        return answer(city)
 
 
 agent = create_agent(
-    ChatOpenAI(model="gpt-4o-mini", temperature=0.0, streaming=True),
+    ChatOpenAI(model="gpt-4o-mini", temperature=0.0, streaming=stream),
     tools=[get_weather],
     system_prompt=scenario.SYSTEM,
     name=scenario.AGENT,
 )
 said = agent.invoke(
-    {"messages": [{"role": "user", "content": scenario.LONDON}]},
+    {"messages": [{"role": "user", "content": question}]},
     config={"configurable": {"thread_id": scenario.SESSION}, "metadata": {"session_id": scenario.SESSION}},
 )
 wait_for_all_tracers()
-scenario.report(scenario.LONDON, said["messages"][-1].content, results)
+scenario.report(question, said["messages"][-1].content, results)

@@ -4,9 +4,11 @@ import sys
 
 import otel
 import scenario
-from agents import Agent, RunConfig, Runner, function_tool
+from agents import Agent, RunConfig, Runner, function_tool, set_trace_processors
+from openinference.instrumentation import using_attributes
 
 provider = otel.provider()
+set_trace_processors([])  # the SDK's own exporter goes to OpenAI
 if sys.argv[1] == "openinference":
     from openinference.instrumentation.openai_agents import OpenAIAgentsInstrumentor
 else:
@@ -25,10 +27,9 @@ def get_weather(location: str) -> str:
 
 
 agent = Agent(name=scenario.AGENT, instructions=scenario.SYSTEM, model="gpt-4o-mini", tools=[get_weather])
-run = Runner.run_sync(
-    agent,
-    scenario.SAN_FRANCISCO,
-    run_config=RunConfig(workflow_name="weather", group_id=scenario.SESSION, trace_metadata={"user": scenario.USER}),
-)
+with using_attributes(session_id=scenario.SESSION, user_id=scenario.USER):
+    run = Runner.run_sync(
+        agent, scenario.SAN_FRANCISCO, run_config=RunConfig(workflow_name="weather", group_id=scenario.SESSION)
+    )
 provider.shutdown()
 scenario.report(scenario.SAN_FRANCISCO, run.final_output, results)
