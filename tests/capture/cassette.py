@@ -84,7 +84,8 @@ def question_of(path, body):
 def _tools(tool):
     if "functionDeclarations" in tool:
         for declared in tool["functionDeclarations"]:
-            yield declared["name"], declared.get("parameters", {})
+            schemas = (declared.get(key) for key in ("parametersJsonSchema", "parameters_json_schema", "parameters"))
+            yield declared["name"], next(filter(None, schemas), {})
         return
     inner = tool.get("function", tool)
     if inner.get("name"):

@@ -1,11 +1,23 @@
-"""LangGraph through LangSmith's OpenTelemetry mode, by environment variables alone: `langgraph_agent.py plain|stream`."""
+"""LangGraph: `langgraph_agent.py plain|stream [openinference]`.
+
+Traced by LangSmith's OpenTelemetry mode, by environment variables alone, or by OpenInference.
+"""
 
 import sys
 
+import otel
 import scenario
 from langchain.agents import create_agent
 from langchain_core.tracers.langchain import wait_for_all_tracers
 from langchain_openai import ChatOpenAI
+
+if sys.argv[2:] == ["openinference"]:
+    from openinference.instrumentation.langchain import LangChainInstrumentor
+
+    provider = otel.provider()
+    LangChainInstrumentor().instrument(tracer_provider=provider)
+else:
+    provider = None
 
 stream = sys.argv[1] == "stream"
 question = scenario.LONDON if stream else scenario.PARIS
@@ -42,4 +54,6 @@ said = agent.invoke(
     config={"configurable": {"thread_id": scenario.SESSION}, "metadata": {"session_id": scenario.SESSION}},
 )
 wait_for_all_tracers()
+if provider:
+    provider.shutdown()
 scenario.report(question, said["messages"][-1].content, results)

@@ -15,6 +15,7 @@ SYSTEM = (
 PARIS = "What's the weather in Paris?"
 LONDON = "What's the weather in London?"
 SAN_FRANCISCO = "What's the weather in San Francisco?"
+NEW_YORK_WEATHER = "What is the weather in New York?"
 NEW_YORK = (
     "What is the weather like right now in New York? Also what time is it there? Use necessary tools simultaneously."
 )
