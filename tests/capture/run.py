@@ -73,7 +73,10 @@ class Elsewhere:
 
     def __init__(self, otlp, model_url):
         self.otlp, self.model_url = otlp, model_url
-        self.doors = {"model": ["otlp"], "mcp": ["otlp"]}
+
+    def doors(self, _):
+        """None that would be checked."""
+        return []
 
     def mcp_command(self, server):
         """The server itself."""
@@ -89,10 +92,43 @@ class Elsewhere:
 
 
 class Up:
-    """`chancery up` in a folder of its own, with all its doors on free ports."""
+    """`chancery up` in a folder of its own, with a free port for all its doors and the recordings behind one of them."""
 
     def __init__(self, stack, binary, work, model_url):
-        raise NotImplementedError
+        self.binary, self.folder = str(binary), work / "up"
+        shutil.rmtree(self.folder, ignore_errors=True)
+        settings_file = work / "up.toml"
+        settings_file.write_text(f'[ingest.llm.recorded]\nurl = "{model_url}"\n', encoding="utf-8")
+        options = ["--dir", str(self.folder), "--listen", "127.0.0.1:0", "--config", str(settings_file)]
+        self.server = stack.enter_context(contextlib.ExitStack())
+        self.otlp = started(self.server, [self.binary, "up", *options], work / "up", "http://")
+        self.model_url = f"{self.otlp}/llm/recorded"
+
+    def doors(self, agent):
+        """The doors that a run of this agent goes through, at the same time."""
+        if agent.kind == "model":
+            return ["otlp", "llm_proxy"]
+        return ["otlp", "mcp_proxy"] if agent.command[-1] == "stdio" else ["otlp"]
+
+    def mcp_command(self, server):
+        """The server, behind what records it."""
+        return [self.binary, "mcp", "--url", self.otlp, "--", *server]
+
+    def mcp_url(self, url):
+        """The server itself."""
+        return url
+
+    def check(self, work, exchanges):
+        """Stops, and holds what was sealed against what happened."""
+        self.server.close()
+        said = subprocess.run([self.binary, "verify", str(self.folder)], capture_output=True, text=True)
+        if said.returncode != 0:
+            print(f"verify: {said.stdout}{said.stderr}", file=sys.stderr)
+            return said.returncode
+        events = work / "events.jsonl"
+        subprocess.run([self.binary, "export", str(self.folder), "-o", str(events)], check=True)
+        checker = [sys.executable, str(HERE / "check.py"), str(work), str(events), str(exchanges)]
+        return subprocess.run(checker).returncode
 
 
 def started(stack, command, log, mark, env=None):
@@ -148,7 +184,7 @@ def run(agent, up, folder, served):
         (folder / "served.jsonl").write_bytes(log.read())
     if len(reports) != 1:
         return False
-    kept = {"begin_us": begin_us, "end_us": time.time_ns() // 1000, "doors": up.doors[agent.kind]}
+    kept = {"begin_us": begin_us, "end_us": time.time_ns() // 1000, "doors": up.doors(agent)}
     (folder / "run.json").write_text(json.dumps({**kept, "report": json.loads(reports[0])}), encoding="utf-8")
     return True
 
