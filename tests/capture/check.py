@@ -311,6 +311,30 @@ MODEL = (
 )  # fmt: skip
 
 
+def refused(run):
+    """The one call, as failed, with what the API said of it."""
+    calls = envelopes(run, "llm.call")
+    need(len(calls) == 1, f"{len(calls)} model calls, one was made")
+    told = calls[0]["envelope"]
+    need(told.get("status") == "error", f"status {told.get('status')}")
+    need(told.get("error_type"), "error_type")
+    need(told.get("usage_input_tokens") is None, "usage of a call that was refused")
+    texts = [leaf for content in calls[0]["contents"] for leaf in leaves(value(content))]
+    need(any(run.report["error"]["message"] in text for text in texts), "the error's message")
+
+
+def dropped(run):
+    """The one call says that its source has dropped parts of it."""
+    for event, *_ in pairs(run):
+        told = event["envelope"]
+        need((told.get("source_dropped") or 0) > 0, "source_dropped")
+        need(told.get("capture_fidelity") == "truncated", f"capture_fidelity {told.get('capture_fidelity')}")
+
+
+LONG = (model_calls, dropped, user, call, usage, finish, trace, convention, once)
+FAILURE = (refused, user, request_model, trace, convention, once)
+
+
 def mcp_calls(run):
     """An event for each call that the client made."""
     told = [event["envelope"].get("tool_name") for event in envelopes(run, "tool.call")]
@@ -356,7 +380,16 @@ def exact(run):
 
 # What a proxy sees: the wire, and no program behind it.
 PROXY = tuple(item for item in MODEL if item not in (tool_event, tool_call_id, agent, session, trace)) + (exact,)
-ITEMS = {("model", "otlp"): MODEL, ("model", "llm_proxy"): PROXY, ("mcp", "otlp"): MCP, ("mcp", "mcp_proxy"): MCP}
+ITEMS = {
+    ("model", "otlp"): MODEL,
+    ("model", "llm_proxy"): PROXY,
+    ("long", "otlp"): LONG,
+    ("long", "llm_proxy"): tuple(item for item in LONG if item not in (dropped, trace)) + (exact,),
+    ("failure", "otlp"): FAILURE,
+    ("failure", "llm_proxy"): tuple(item for item in FAILURE if item is not trace),
+    ("mcp", "otlp"): MCP,
+    ("mcp", "mcp_proxy"): MCP,
+}
 
 
 def read(runs, events, exchanges):
@@ -390,7 +423,9 @@ def outcomes(door, run):
         except Missing as missing:
             why = str(missing)
         if (why is None) == (name in lacks):
-            failures.append(f"{run.agent.name} by {door}: {name}: {why or 'arrives, though the SDK is said to lack it'}")
+            failures.append(
+                f"{run.agent.name} by {door}: {name}: {why or 'arrives, though the SDK is said to lack it'}"
+            )
         marks[name] = ("!" if name in lacks else "✓") if why is None else ("–" if name in lacks else "✗")
     return marks, failures
 

@@ -24,8 +24,16 @@ KEPT_HEADERS = ("content-type", "x-request-id", "request-id", "openai-processing
 def pick(exchanges, path, asked):
     """The recorded exchange that fits best, or none."""
     api = cassette.api_of(path)
-    fitting = [e for e in exchanges if e.api == api and fits(e, asked)]
+    known = [e for e in exchanges if e.api == api]
+    fitting = [e for e in known if refuses(e, asked)] or [e for e in known if fits(e, asked)]
     return max(fitting, key=lambda e: (likeness(e, asked), -e.line), default=None)
+
+
+def refuses(exchange, asked):
+    """Whether just this question was refused."""
+    was = exchange.question
+    same = was is not None and (was.user, was.model, was.stream) == (asked.user, asked.model, asked.stream)
+    return same and exchange.record["status"] >= 400 and not asked.results
 
 
 def fits(exchange, asked):

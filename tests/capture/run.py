@@ -106,7 +106,7 @@ class Up:
 
     def doors(self, agent):
         """The doors that a run of this agent goes through, at the same time."""
-        if agent.kind == "model":
+        if agent.kind != "mcp":
             return ["otlp", "llm_proxy"]
         return ["otlp", "mcp_proxy"] if agent.command[-1] == "stdio" else ["otlp"]
 
@@ -172,7 +172,12 @@ def run(agent, up, folder, served):
         with open(folder / "stdout", "wb") as out, open(folder / "stderr", "wb") as err:
             try:
                 subprocess.run(
-                    command, stdout=out, stderr=err, env=settings(agent, up), cwd=HERE / "agents", timeout=RUN_SECONDS_MAX
+                    command,
+                    stdout=out,
+                    stderr=err,
+                    env=settings(agent, up),
+                    cwd=HERE / "agents",
+                    timeout=RUN_SECONDS_MAX,
                 )
             except subprocess.TimeoutExpired:
                 print(f"{agent.name}: stopped after {RUN_SECONDS_MAX} s", file=sys.stderr)

@@ -19,17 +19,13 @@ def get_weather(city: str) -> str:
     return results[-1]["result"]
 
 
-agent = Agent(
-    name="weather_agent", model="gemini-2.0-flash", instruction=scenario.SYSTEM, tools=[get_weather]
-)
+agent = Agent(name="weather_agent", model="gemini-2.0-flash", instruction=scenario.SYSTEM, tools=[get_weather])
 
 
 async def run():
     """One run."""
     runner = InMemoryRunner(agent=agent, app_name="weather")
-    await runner.session_service.create_session(
-        app_name="weather", user_id=scenario.USER, session_id=scenario.SESSION
-    )
+    await runner.session_service.create_session(app_name="weather", user_id=scenario.USER, session_id=scenario.SESSION)
     question = types.Content(role="user", parts=[types.Part(text=scenario.NEW_YORK_WEATHER)])
     answer = ""
     async for event in runner.run_async(user_id=scenario.USER, session_id=scenario.SESSION, new_message=question):

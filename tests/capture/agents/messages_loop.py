@@ -35,7 +35,9 @@ def run(client, call_tool):
         answer = client.messages.create(
             model="claude-sonnet-4-6", max_tokens=1024, system=scenario.SYSTEM, messages=messages, tools=TOOLS
         )
-        messages.append({"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in answer.content]})
+        messages.append(
+            {"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in answer.content]}
+        )
         calls = [block for block in answer.content if block.type == "tool_use"]
         if not calls:
             return "".join(block.text for block in answer.content if block.type == "text"), results

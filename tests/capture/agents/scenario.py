@@ -19,6 +19,7 @@ NEW_YORK_WEATHER = "What is the weather in New York?"
 NEW_YORK = (
     "What is the weather like right now in New York? Also what time is it there? Use necessary tools simultaneously."
 )
+WORLD_CUP = "Who won the World Cup in 2022? Answer in one word."  # refused, where it was recorded
 AGENT = "weather-agent"
 SESSION = os.environ.get("CAPTURE_SESSION") or str(uuid.uuid4())
 USER = "user-7f3a"
@@ -34,7 +35,8 @@ def time(timezone):
     return f"It is 14:05 in {timezone}."
 
 
-def report(user, answer, results, system=SYSTEM, agent=AGENT, session=SESSION):
-    """Says what was asked, what the tools answered and what came out."""
-    said = {"system": system, "user": user, "results": results, "answer": answer, "agent": agent, "session": session}
+def report(user, answer, results, **other):
+    """Says what was asked, what the tools answered and what came out; `other` is what differs from most agents."""
+    said = {"system": SYSTEM, "user": user, "results": results, "answer": answer, "agent": AGENT, "session": SESSION}
+    said.update(other)
     print("REPORT " + json.dumps(said, ensure_ascii=False), flush=True)
