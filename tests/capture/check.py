@@ -27,6 +27,8 @@ class Run:
     served: list  # lines of the model's log, in order
     exchanges: list  # the recorded exchanges that they name
     events: list  # captured of it, in the order of their times
+    elsewhere: set  # sessions of what was captured of others
+    session: str  # what a header names where the client can be told to send one
 
     def calls(self):
         """All tool calls that the model asked for."""
@@ -284,6 +286,13 @@ def session(run):
     need(sessions == {run.report["session"]}, f"{len(sessions)} sessions, not the program's")
 
 
+def one_session(run):
+    """The calls of a run stand in one session, in which there are no others: each continues the one before."""
+    sessions = {event["session_id"] for event in run.events}
+    need(len(sessions) == 1, f"{len(sessions)} sessions")
+    need(not sessions & run.elsewhere, "a session of another run")
+
+
 def trace(run):
     """A trace is in one session, and each event is in a trace."""
     sessions = {}
@@ -378,8 +387,17 @@ def exact(run):
         need(len(exchange.body) in sizes, f"a content of {len(exchange.body)} bytes, as the answer has")
 
 
+def header(run):
+    """The session is what the client's header named."""
+    sessions = {event["session_id"] for event in run.events}
+    need(sessions == {run.session}, "the session of the header")
+
+
 # What a proxy sees: the wire, and no program behind it.
-PROXY = tuple(item for item in MODEL if item not in (tool_event, tool_call_id, agent, session, trace)) + (exact,)
+PROXY = tuple(item for item in MODEL if item not in (tool_event, tool_call_id, agent, session, trace)) + (
+    exact,
+    one_session,
+)
 ITEMS = {
     ("model", "otlp"): MODEL,
     ("model", "llm_proxy"): PROXY,
@@ -403,7 +421,8 @@ def read(runs, events, exchanges):
         for door in run["doors"]:
             through = [event for event in inside if event["envelope"]["capture_source"] == door]
             answers = [exchanges[line["line"]] for line in served]
-            yield door, Run(known[folder.name], run["report"], served, answers, through)
+            others = {event["session_id"] for event in events if id(event) not in set(map(id, inside))}
+            yield door, Run(known[folder.name], run["report"], served, answers, through, others, run["session"])
 
 
 def micros(text):
@@ -416,7 +435,10 @@ def outcomes(door, run):
     """Each item's mark, and the failures."""
     lacks = run.agent.lacks if door == "otlp" else frozenset()
     marks, failures = {}, []
-    for item in ITEMS[run.agent.kind, door]:
+    items = ITEMS[run.agent.kind, door]
+    if door == "llm_proxy" and run.exchanges[0].api == "messages":
+        items += (header,)  # only this client takes headers from the environment
+    for item in items:
         name, why = item.__name__, None
         try:
             item(run)

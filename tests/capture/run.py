@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 
 import roster
 
@@ -98,7 +99,9 @@ class Up:
         self.binary, self.folder = str(binary), work / "up"
         shutil.rmtree(self.folder, ignore_errors=True)
         settings_file = work / "up.toml"
-        settings_file.write_text(f'[ingest.llm.recorded]\nurl = "{model_url}"\n', encoding="utf-8")
+        settings_file.write_text(
+            f'[ingest.llm.recorded]\nurl = "{model_url}"\nsession_header = "x-session-id"\n', encoding="utf-8"
+        )
         options = ["--dir", str(self.folder), "--listen", "127.0.0.1:0", "--config", str(settings_file)]
         self.server = stack.enter_context(contextlib.ExitStack())
         self.otlp = started(self.server, [self.binary, "up", *options], work / "up", "http://")
@@ -166,16 +169,16 @@ def run(agent, up, folder, served):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     before = served.stat().st_size
-    begin_us = time.time_ns() // 1000
+    begin_us, session = time.time_ns() // 1000, str(uuid.uuid4())
     with contextlib.ExitStack() as stack:
-        command = command_of(agent, up, folder, stack)
+        command = command_of(agent, up, folder, session, stack)
         with open(folder / "stdout", "wb") as out, open(folder / "stderr", "wb") as err:
             try:
                 subprocess.run(
                     command,
                     stdout=out,
                     stderr=err,
-                    env=settings(agent, up),
+                    env=settings(agent, up, session),
                     cwd=HERE / "agents",
                     timeout=RUN_SECONDS_MAX,
                 )
@@ -189,12 +192,12 @@ def run(agent, up, folder, served):
         (folder / "served.jsonl").write_bytes(log.read())
     if len(reports) != 1:
         return False
-    kept = {"begin_us": begin_us, "end_us": time.time_ns() // 1000, "doors": up.doors(agent)}
+    kept = {"begin_us": begin_us, "end_us": time.time_ns() // 1000, "session": session, "doors": up.doors(agent)}
     (folder / "run.json").write_text(json.dumps({**kept, "report": json.loads(reports[0])}), encoding="utf-8")
     return True
 
 
-def command_of(agent, up, folder, stack):
+def command_of(agent, up, folder, session, stack):
     """What to execute. An MCP client is told its server: a command, or the URL of one that is started here."""
     home = pathlib.Path(os.environ[f"CAPTURE_{agent.environment}"])
     first, *rest = agent.command
@@ -206,18 +209,20 @@ def command_of(agent, up, folder, stack):
         *rest, way = rest
         server = [str(home / "bin/python"), str(HERE / "agents/mcp_server.py"), way]
         if way == "http":
-            rest.append(up.mcp_url(started(stack, server, folder / "server", "http://", settings(agent, up))))
+            rest.append(up.mcp_url(started(stack, server, folder / "server", "http://", settings(agent, up, session))))
         else:
             rest += up.mcp_command(server)
     return [str(home / "bin" / first), *rest]
 
 
-def settings(agent, up):
+def settings(agent, up, session):
     """The environment that an agent runs in: all that it is told."""
     home = pathlib.Path(os.environ[f"CAPTURE_{agent.environment}"])
     path = f"{home / 'bin'}:{os.environ['PATH']}"
     said = {
         "PATH": path,
+        "CAPTURE_SESSION": session,
+        "ANTHROPIC_CUSTOM_HEADERS": f"x-session-id: {session}",
         "OPENAI_BASE_URL": f"{up.model_url}/v1",
         "ANTHROPIC_BASE_URL": up.model_url,
         "GOOGLE_GEMINI_BASE_URL": up.model_url,

@@ -8,9 +8,11 @@ import json
 import os
 import uuid
 
+SESSION = os.environ.get("CAPTURE_SESSION") or str(uuid.uuid4())
 SYSTEM = (
     "You are a weather assistant. Use the get_weather tool when asked about weather.\n"
-    "Answer in one sentence – never a guess; if a place is unknown, say “I don't know” (auch auf Deutsch: „weiß nicht“)."
+    "Answer in one sentence – never a guess; if a place is unknown, say “I don't know” (in German „weiß nicht“).\n"
+    f"This is run {SESSION}."
 )
 PARIS = "What's the weather in Paris?"
 LONDON = "What's the weather in London?"
@@ -21,7 +23,6 @@ NEW_YORK = (
 )
 WORLD_CUP = "Who won the World Cup in 2022? Answer in one word."  # refused, where it was recorded
 AGENT = "weather-agent"
-SESSION = os.environ.get("CAPTURE_SESSION") or str(uuid.uuid4())
 USER = "user-7f3a"
 
 

@@ -8,12 +8,13 @@ const latest = process.argv[2] === "7";
 const { generateText, tool, stepCountIs, registerTelemetry } = await import(latest ? "ai" : "ai-v6");
 const { openai } = await import(latest ? "@ai-sdk/openai" : "@ai-sdk/openai-v3");
 
+const session = process.env.CAPTURE_SESSION ?? crypto.randomUUID();
 const system =
   "You are a weather assistant. Use the get_weather tool when asked about weather.\n" +
-  "Answer in one sentence – never a guess; if a place is unknown, say “I don't know” (auch auf Deutsch: „weiß nicht“).";
+  "Answer in one sentence – never a guess; if a place is unknown, say “I don't know” (in German „weiß nicht“).\n" +
+  `This is run ${session}.`;
 const user = "What's the weather in Paris?";
 const agent = "weather-agent";
-const session = process.env.CAPTURE_SESSION ?? crypto.randomUUID();
 const results = [];
 
 const sdk = new NodeSDK();
