@@ -418,10 +418,11 @@ def read(runs, events, exchanges):
         served = [json.loads(line) for line in (folder / "served.jsonl").read_text(encoding="utf-8").splitlines()]
         inside = [e for e in events if run["begin_us"] <= micros(e["admission"]["observed_at"]) <= run["end_us"]]
         inside.sort(key=lambda event: micros(event["envelope"]["occurred_at"]))
+        ours = {id(event) for event in inside}
+        others = {event["session_id"] for event in events if id(event) not in ours}
         for door in run["doors"]:
             through = [event for event in inside if event["envelope"]["capture_source"] == door]
             answers = [exchanges[line["line"]] for line in served]
-            others = {event["session_id"] for event in events if id(event) not in set(map(id, inside))}
             yield door, Run(known[folder.name], run["report"], served, answers, through, others, run["session"])
 
 

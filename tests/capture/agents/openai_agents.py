@@ -4,8 +4,9 @@ import sys
 
 import otel
 import scenario
-from agents import Agent, RunConfig, Runner, function_tool, set_trace_processors
 from openinference.instrumentation import using_attributes
+
+from agents import Agent, RunConfig, Runner, function_tool, set_trace_processors
 
 provider = otel.provider()
 set_trace_processors([])  # the SDK's own exporter goes to OpenAI

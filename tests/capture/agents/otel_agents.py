@@ -3,6 +3,7 @@
 import os
 
 import scenario
+
 from agents import Agent, RunConfig, Runner, function_tool, set_default_openai_key
 
 # The SDK's own exporter goes to OpenAI; it has no key then, and stays silent.
