@@ -132,9 +132,25 @@ def envelopes(run, kind):
     return [e for e in run.events if e["envelope"]["kind"] == kind and e["envelope"].get("phase") != "start"]
 
 
+def with_logs(run):
+    """The model calls, each with what stands beside it: logs of a span, which name it as their parent."""
+    calls = envelopes(run, "llm.call")
+    spans = {call["envelope"].get("span_id") for call in calls} - {None}
+    beside = [e for e in run.events if e["envelope"]["kind"] in ("llm.call", "log") and above(e) in spans]
+    for call in calls:
+        if above(call) not in spans:
+            more = [e["contents"] for e in beside if above(e) == call["envelope"].get("span_id")]
+            yield {**call, "contents": sum(more, call["contents"])}
+
+
+def above(event):
+    """The span that an event hangs from."""
+    return event["envelope"].get("parent_span_id")
+
+
 def pairs(run):
     """Each model call with what was served to it."""
-    calls = envelopes(run, "llm.call")
+    calls = list(with_logs(run))
     need(len(calls) == len(run.exchanges), f"{len(calls)} model calls, {len(run.exchanges)} were made")
     return list(zip(calls, run.exchanges, run.served, strict=True))
 
@@ -144,7 +160,8 @@ def pairs(run):
 
 def model_calls(run):
     """As many as were made: none lost, none told twice."""
-    pairs(run)
+    calls = envelopes(run, "llm.call")
+    need(len(calls) == len(run.exchanges), f"{len(calls)} model calls, {len(run.exchanges)} were made")
 
 
 def system(run):
@@ -205,9 +222,9 @@ def answer(run):
 def usage(run):
     """Tokens, call by call, as the model counted them; none where it did not."""
     for event, exchange, _ in pairs(run):
-        told = [event["envelope"].get(f"usage_{side}_tokens") for side in ("input", "output")]
+        said = [event["envelope"].get(f"usage_{side}_tokens") for side in ("input", "output")]
         counted = [exchange.answer.input_tokens, exchange.answer.output_tokens]
-        need(told == counted, f"usage {told}, was {counted}")
+        need(said == counted, f"usage {said}, was {counted}")
 
 
 def request_model(run):
@@ -239,15 +256,19 @@ def finish(run):
 
 
 def tool_event(run):
-    """An event for each tool that ran, with its arguments and its result."""
-    events, wanted = envelopes(run, "tool.call"), run.calls()
+    """An event for each tool that ran, with its result."""
+    events, wanted = envelopes(run, "tool.call"), run.report["results"]
     need(len(events) == len(wanted), f"{len(events)} tool calls, {len(wanted)} were made")
-    for one, told in zip(wanted, run.report["results"], strict=True):
-        event = named(events, one["name"])
-        given = [parsed(value(content)) for content in of(event, kind="tool_arguments")]
+    for one in wanted:
+        came = of(named(events, one["name"]), kind="tool_result")
+        need(says(came, one["result"]), f"the result of {one['name']}")
+
+
+def tool_arguments(run):
+    """With its arguments, by their names."""
+    for one in run.calls():
+        given = [parsed(value(c)) for c in of(named(envelopes(run, "tool.call"), one["name"]), kind="tool_arguments")]
         need(any(includes(data, one["arguments"]) for data in given), f"the arguments of {one['name']}")
-        came = of(event, kind="tool_result")
-        need(says(came, told["result"]), f"the result of {one['name']}")
 
 
 def named(events, name):
@@ -316,18 +337,18 @@ def once(run):
 
 MODEL = (
     model_calls, system, user, tools, call, call_id, result, answer, usage, request_model, response_model, response_id,
-    finish, tool_event, tool_call_id, agent, session, trace, convention, once,
+    finish, tool_event, tool_arguments, tool_call_id, agent, session, trace, convention, once,
 )  # fmt: skip
 
 
 def refused(run):
     """The one call, as failed, with what the API said of it."""
-    calls = envelopes(run, "llm.call")
+    calls = list(with_logs(run))
     need(len(calls) == 1, f"{len(calls)} model calls, one was made")
-    told = calls[0]["envelope"]
-    need(told.get("status") == "error", f"status {told.get('status')}")
-    need(told.get("error_type"), "error_type")
-    need(told.get("usage_input_tokens") is None, "usage of a call that was refused")
+    envelope = calls[0]["envelope"]
+    need(envelope.get("status") == "error", f"status {envelope.get('status')}")
+    need(envelope.get("error_type"), "error_type")
+    need(envelope.get("usage_input_tokens") is None, "usage of a call that was refused")
     texts = [leaf for content in calls[0]["contents"] for leaf in leaves(value(content))]
     need(any(run.report["error"]["message"] in text for text in texts), "the error's message")
 
@@ -341,7 +362,7 @@ def dropped(run):
 
 
 LONG = (model_calls, dropped, user, call, usage, finish, trace, convention, once)
-FAILURE = (refused, user, request_model, trace, convention, once)
+FAILURE = (model_calls, refused, user, request_model, trace, convention, once)
 
 
 def mcp_calls(run):
@@ -394,7 +415,9 @@ def header(run):
 
 
 # What a proxy sees: the wire, and no program behind it.
-PROXY = tuple(item for item in MODEL if item not in (tool_event, tool_call_id, agent, session, trace)) + (
+PROXY = tuple(
+    item for item in MODEL if item not in (tool_event, tool_arguments, tool_call_id, agent, session, trace)
+) + (
     exact,
     one_session,
 )

@@ -6,7 +6,12 @@
 from dataclasses import dataclass, field
 
 ZERO_CODE = ("opentelemetry-instrument", "python")
-CLIENT = {"agent", "tool_event", "tool_call_id"}  # an instrumented client knows calls to the model, and no more
+CLIENT = {
+    "agent",
+    "tool_event",
+    "tool_arguments",
+    "tool_call_id",
+}  # an instrumented client knows calls to the model, and no more
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,10 @@ AGENTS = (
     agent("pydantic_ai_chat", "python", "pydantic_ai_agent.py", "chat"),
     agent("pydantic_ai_messages", "python", "pydantic_ai_agent.py", "messages"),
     agent("langgraph_plain", "python", "langgraph_agent.py", "plain", **LANGSMITH),
-    agent("langgraph_stream", "python", "langgraph_agent.py", "stream", **LANGSMITH),
-    agent("langgraph_openinference", "python", "langgraph_agent.py", "plain", "openinference"),
+    agent("langgraph_stream", "python", "langgraph_agent.py", "stream", lacks={"response_id"}, **LANGSMITH),
+    agent(
+        "langgraph_openinference", "python", "langgraph_agent.py", "plain", "openinference", lacks={"tool_arguments"}
+    ),
     agent(
         "otel_openai",
         *ZERO_CODE,

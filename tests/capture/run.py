@@ -22,6 +22,7 @@ import roster
 HERE = pathlib.Path(__file__).resolve().parent
 RUN_SECONDS_MAX = 120
 START_SECONDS_MAX = 30
+DOORS = ("otlp", "llm_proxy", "mcp_proxy")
 OURS = ("OTEL_", "TRACELOOP_", "LANGSMITH_", "LANGCHAIN_", "OPENAI_", "ANTHROPIC_", "GOOGLE_", "GEMINI_", "CHANCERY_")
 
 
@@ -32,6 +33,7 @@ def main():
     flags.add_argument("--binary", type=pathlib.Path)
     flags.add_argument("--otlp")
     flags.add_argument("--only", nargs="+", default=[agent.name for agent in roster.AGENTS])
+    flags.add_argument("--doors", nargs="+", choices=DOORS, default=DOORS)
     flags.add_argument("--keep", type=pathlib.Path)
     flags.add_argument("--list", action="store_true")
     given = flags.parse_args()
@@ -56,7 +58,10 @@ def everything(given, work, stack):
     served.touch()
     model = [sys.executable, str(HERE / "fake_model.py"), str(exchanges), "--log", str(served)]
     model_url = started(stack, model, work / "model", "http://")
-    up = Up(stack, given.binary.resolve(), work, model_url) if given.binary else Elsewhere(given.otlp, model_url)
+    if given.binary:
+        up = Up(stack, given.binary.resolve(), work, model_url, given.doors)
+    else:
+        up = Elsewhere(given.otlp, model_url)
     failed = []
     for agent in roster.AGENTS:
         if agent.name in given.only:
@@ -95,27 +100,32 @@ class Elsewhere:
 class Up:
     """`chancery up` in a folder of its own, with a free port for all its doors and the recordings behind one of them."""
 
-    def __init__(self, stack, binary, work, model_url):
-        self.binary, self.folder = str(binary), work / "up"
+    def __init__(self, stack, binary, work, model_url, doors):
+        self.binary, self.folder, self.open = str(binary), work / "up", doors
         shutil.rmtree(self.folder, ignore_errors=True)
-        settings_file = work / "up.toml"
-        settings_file.write_text(
-            f'[ingest.llm.recorded]\nurl = "{model_url}"\nsession_header = "x-session-id"\n', encoding="utf-8"
-        )
-        options = ["--dir", str(self.folder), "--listen", "127.0.0.1:0", "--config", str(settings_file)]
+        options = ["--dir", str(self.folder), "--listen", "127.0.0.1:0"]
+        if "llm_proxy" in doors:
+            upstream = {"url": model_url, "session_header": "x-session-id"}
+            file = work / "up.toml"
+            lines = [f"{name} = {json.dumps(said)}\n" for name, said in upstream.items()]
+            file.write_text("[ingest.llm.recorded]\n" + "".join(lines), encoding="utf-8")
+            options += ["--config", str(file)]
         self.server = stack.enter_context(contextlib.ExitStack())
         self.otlp = started(self.server, [self.binary, "up", *options], work / "up", "http://")
-        self.model_url = f"{self.otlp}/llm/recorded"
+        self.model_url = f"{self.otlp}/llm/recorded" if "llm_proxy" in doors else model_url
 
     def doors(self, agent):
         """The doors that a run of this agent goes through, at the same time."""
+        ways = ["otlp"]
         if agent.kind != "mcp":
-            return ["otlp", "llm_proxy"]
-        return ["otlp", "mcp_proxy"] if agent.command[-1] == "stdio" else ["otlp"]
+            ways.append("llm_proxy")
+        elif agent.command[-1] == "stdio":
+            ways.append("mcp_proxy")
+        return [way for way in ways if way in self.open]
 
     def mcp_command(self, server):
         """The server, behind what records it."""
-        return [self.binary, "mcp", "--url", self.otlp, "--", *server]
+        return [self.binary, "mcp", "--url", self.otlp, "--", *server] if "mcp_proxy" in self.open else server
 
     def mcp_url(self, url):
         """The server itself."""

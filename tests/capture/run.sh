@@ -6,7 +6,8 @@
 #   run.sh --list                              print the names of the agents
 #   run.sh --fetch                             only install what is missing
 #
-# DATA holds llm-http-cassettes/exchanges.jsonl. `--keep FOLDER` keeps what the agents and `up` wrote.
+# DATA holds llm-http-cassettes/exchanges.jsonl. `--keep FOLDER` keeps what the agents and `up` wrote;
+# `--doors otlp|llm_proxy|mcp_proxy…` says which doors of `up` are used [default: all, at the same time].
 # SDKs are kept in ${XDG_CACHE_HOME:-$HOME/.cache}/chancery/capture, in a folder for each list of versions.
 # Needs Python 3.10 or newer with venv, Node 20 or newer with npm, and Linux on x86-64.
 set -euo pipefail

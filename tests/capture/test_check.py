@@ -155,9 +155,9 @@ SPOILED = {
         check.tool_event: [
             lambda e: e.pop(1),
             other("tool_name", "get_news", at=1),
-            lambda e: e[1]["contents"].pop(0),
             lambda e: e[1]["contents"].pop(1),
         ],
+        check.tool_arguments: [lambda e: e[1]["contents"].pop(0), reworded('{"city": "Paris"}', '{"city": "Rome"}')],
         check.tool_call_id: [other("tool_call_id", "fc_0", at=1)],
         check.agent: [without("agent_name"), other("agent_name", "b", at=1)],
         check.session: [elsewhere(1)],
@@ -204,6 +204,20 @@ class EveryItem(unittest.TestCase):
                         spoiled = make()
                         spoil(spoiled.events)
                         self.assertRaises(check.Missing, item, spoiled)
+
+    def test_logs_of_a_call_belong_to_it(self):
+        made = faultless()
+        asked = made.events[0]
+        asked["envelope"]["span_id"] = "01"
+        log = event("log", asked["contents"][1:], parent_span_id="01")
+        asked["contents"] = asked["contents"][:1]
+        self.assertRaises(check.Missing, check.system, made)
+        made.events.append(log)
+        for item in (check.model_calls, check.system, check.user, check.call, check.result):
+            item(made)
+        log["envelope"]["kind"] = "llm.call"
+        self.assertRaises(check.Missing, check.model_calls, made)
+        check.call(made)
 
     def test_none_is_forgotten(self):
         items = {item for items in check.ITEMS.values() for item in items} | {check.header}
