@@ -396,6 +396,19 @@ def status(run):
         need((told == "error") == failed, f"status {told} of {made['name']}")
 
 
+def listed(run):
+    """The tools that the server offered."""
+    offered = [found for e in run.events for c in of(e, kind="tool_definitions") for found in objects(value(c))]
+    names = {found.get("name") for found in offered}
+    need(set(run.report["tools"]) <= names, f"definitions of {run.report['tools']}")
+
+
+def protocol(run):
+    """The revision of the protocol that the two agreed on."""
+    told = {event["envelope"].get("protocol") for event in envelopes(run, "tool.call")}
+    need(told == {f"mcp/{run.report['protocol']}"}, f"protocol {sorted(map(str, told))}")
+
+
 mcp_result.__name__ = "result"
 MCP = (mcp_calls, arguments, mcp_result, status, trace, convention, once)
 
@@ -429,7 +442,7 @@ ITEMS = {
     ("failure", "otlp"): FAILURE,
     ("failure", "llm_proxy"): tuple(item for item in FAILURE if item is not trace),
     ("mcp", "otlp"): MCP,
-    ("mcp", "mcp_proxy"): MCP,
+    ("mcp", "mcp_proxy"): (mcp_calls, arguments, mcp_result, status, listed, protocol, agent, one_session, once),
 }
 
 

@@ -106,9 +106,10 @@ def mcp():
     for made in MCP_CALLS:
         inner = [content("", "tool_arguments", made["arguments"]), content("", "tool_result", made["result"]["text"])]
         failed = made["result"]["is_error"]
-        events.append(event("tool.call", inner, tool_name=made["name"]))
+        offered = content("", "tool_definitions", {"name": made["name"], "inputSchema": {}})
+        events.append(event("tool.call", [offered, *inner], tool_name=made["name"], protocol="mcp/2026-07-28"))
         events[-1]["envelope"]["status"] = "error" if failed else "ok"
-    return run("mcp", (), events, calls=MCP_CALLS)
+    return run("mcp", (), events, calls=MCP_CALLS, tools=[made["name"] for made in MCP_CALLS], protocol="2026-07-28")
 
 
 def without(name):
@@ -183,6 +184,8 @@ SPOILED = {
         check.arguments: [reworded('"Paris"', '"Rome"')],
         check.mcp_result: [reworded("sunny", "grey")],
         check.status: [other("status", "ok", at=1), other("status", "error", at=0)],
+        check.listed: [reworded("tool_definitions", "raw")],
+        check.protocol: [other("protocol", "mcp/2025-11-25"), without("protocol")],
     },
 }
 
