@@ -34,6 +34,7 @@ def agent(name, *command, environment="MAIN", lacks=(), kind="model", **settings
 CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 LATEST = {"OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental"}
 LANGSMITH = {"LANGSMITH_TRACING": "true", "LANGSMITH_TRACING_MODE": "otel"}
+GRPC = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
 LOGS = {"OTEL_LOGS_EXPORTER": "otlp", "OTEL_METRICS_EXPORTER": "none"}
 
 AGENTS = (
@@ -45,6 +46,7 @@ AGENTS = (
         lacks=CLIENT,
         OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
     ),
+    agent("openinference_openai_grpc", "python", "openinference_openai.py", lacks=CLIENT, **GRPC),
     agent("openinference_anthropic", "python", "openinference_anthropic.py", lacks={"tool_call_id"}),
     # The instructions are read from the answer, and the recorded one does not repeat them.
     agent(
