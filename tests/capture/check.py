@@ -8,7 +8,9 @@ exchanges that were served to it. An item that is missing fails, unless the agen
 then it fails if it arrives. It knows no attribute names: whatever the source called a thing, the event has one name for it.
 """
 
+import base64
 import datetime
+import hashlib
 import json
 import pathlib
 import sys
@@ -165,10 +167,10 @@ def model_calls(run):
 
 
 def system(run):
-    """The system prompt stands in each call."""
+    """The system prompt stands in each call; SDKs add to it."""
     for call, *_ in pairs(run):
         texts = [leaf for content in of(call, "system") for leaf in leaves(value(content))]
-        need(any(text.startswith(run.report["system"]) for text in texts), "the system prompt")
+        need(any(run.report["system"] in text for text in texts), "the system prompt")
 
 
 def user(run):
@@ -417,8 +419,35 @@ def exact(run):
     """The answers' bytes, as they went over the wire."""
     for event, exchange, _ in pairs(run):
         need(event["envelope"].get("capture_fidelity") == "exact_bytes", "capture_fidelity")
-        sizes = [content["size"] for content in event["contents"]]
-        need(len(exchange.body) in sizes, f"a content of {len(exchange.body)} bytes, as the answer has")
+        wire = [value(content)["body"] for content in of(event, kind="http") if "status" in value(content)]
+        need(len(wire) == 1, "what is told of the answer's body")
+        digest = hashlib.sha256(exchange.body).hexdigest()
+        need((wire[0]["size"], wire[0]["sha256"]) == (len(exchange.body), digest), "the answer's size and digest")
+        need(rebuilt(event, wire[0], exchange.body), "the answer's bytes")
+
+
+def rebuilt(event, told, body):
+    """Whether the answer can be had from the event: whole and compressed, or as JSON whose messages stand by themselves."""
+    if "cut" not in told:
+        packed = [c for c in of(event, kind="raw") if c["media_type"].endswith("+zstd")]
+        return any(unpacked(value(content)) == body for content in packed)
+    text, start, rest = "", 0, told["cut"]["rest"].encode()
+    for offset, place in told["cut"]["parts"]:
+        text += rest[start:offset].decode() + json.dumps(value(event["contents"][place]))
+        start = offset
+    return json.loads(text + rest[start:].decode()) == json.loads(body)
+
+
+def unpacked(text):
+    """What was compressed, and written as base64."""
+    import zstandard  # not of the standard library; only needed where answers were streamed
+
+    return zstandard.ZstdDecompressor().decompressobj().decompress(base64.b64decode(text))
+
+
+def secret(run):
+    """The key that the client showed is nowhere."""
+    need(f"sk-{run.session}" not in json.dumps(run.events), "the client's key is in the record")
 
 
 def header(run):
@@ -438,9 +467,9 @@ ITEMS = {
     ("model", "otlp"): MODEL,
     ("model", "llm_proxy"): PROXY,
     ("long", "otlp"): LONG,
-    ("long", "llm_proxy"): tuple(item for item in LONG if item not in (dropped, trace)) + (exact,),
+    ("long", "llm_proxy"): tuple(item for item in LONG if item not in (dropped, trace)) + (exact, secret),
     ("failure", "otlp"): FAILURE,
-    ("failure", "llm_proxy"): tuple(item for item in FAILURE if item is not trace),
+    ("failure", "llm_proxy"): tuple(item for item in FAILURE if item is not trace) + (secret,),
     ("mcp", "otlp"): MCP,
     ("mcp", "mcp_proxy"): (mcp_calls, arguments, mcp_result, status, listed, protocol, agent, one_session, once),
 }
@@ -460,6 +489,16 @@ def read(runs, events, exchanges):
             through = [event for event in inside if event["envelope"]["capture_source"] == door]
             answers = [exchanges[line["line"]] for line in served]
             yield door, Run(known[folder.name], run["report"], served, answers, through, others, run["session"])
+
+
+def unfold(events):
+    """Puts back the beginnings of contexts: an event may say that it begins as an earlier one of its session did."""
+    known = {}
+    for event in events:
+        prefix = event["envelope"].get("context_prefix")
+        if prefix:
+            event["contents"] = known[prefix["event_digest"]][: prefix["count"]] + event["contents"]
+        known[event["event_digest"]] = event["contents"]
 
 
 def micros(text):
@@ -508,6 +547,7 @@ def main():
     runs, events, data = map(pathlib.Path, sys.argv[1:])
     lines = [json.loads(line) for line in events.read_text(encoding="utf-8").splitlines()]
     events = [line for line in lines if "envelope" in line]
+    unfold(events)
     tables, failures = {}, [f"a row that is no event: {line['raw']}" for line in lines if "raw" in line]
     for door, run in read(runs, events, cassette.load(data)):
         marks, failed = outcomes(door, run)

@@ -5,6 +5,7 @@ The events are made here, from recorded exchanges; no SDK and no gateway has a p
 """
 
 import copy
+import hashlib
 import json
 import sys
 import unittest
@@ -52,11 +53,15 @@ def model_call(exchange, before, **said):
     offered = content(
         "", "tool_definitions", [{"name": name, "parameters": schema} for name, schema in was.tools.items()]
     )
-    wire = content("", "raw", "…", size=len(exchange.body))
+    body = {"size": len(exchange.body), "sha256": hashlib.sha256(exchange.body).hexdigest()}
+    told_elsewhere = f'"{answer.id}"'.encode()  # in place of a message
+    offset, place = exchange.body.index(told_elsewhere), len(before) + 2
+    cut = {"rest": exchange.body.replace(told_elsewhere, b"").decode(), "parts": [[offset, place]]}
+    wire = [content("", "raw", answer.id), content("", "http", {"status": 200, "body": {**body, "cut": cut}})]
     usage = {"usage_input_tokens": answer.input_tokens, "usage_output_tokens": answer.output_tokens}
     models = {"request_model": was.model, "response_model": answer.model, "response_id": answer.id}
     told = event(
-        "llm.call", [offered, *before, out, wire], **usage, **models, finish_reasons=["stop"], agent_name="a", **said
+        "llm.call", [offered, *before, out, *wire], **usage, **models, finish_reasons=["stop"], agent_name="a", **said
     )
     return told, [*before, out]
 
@@ -166,7 +171,14 @@ SPOILED = {
         check.trace: [without("trace_id"), elsewhere(1)],
         check.convention: [without("capture_convention")],
         check.once: [lambda e: e[0].update(repeat="same")],
-        check.exact: [other("capture_fidelity", "structured"), lambda e: e[0]["contents"].pop()],
+        check.exact: [
+            other("capture_fidelity", "structured"),
+            lambda e: e[0]["contents"].pop(),
+            reworded('"sha256": "', '"sha256": "0'),
+            reworded('\\"total_tokens\\": 57', '\\"total_tokens\\": 58'),
+            lambda e: e[0]["contents"][-2].update(text="chatcmpl-0"),
+        ],
+        check.secret: [lambda e: e[0]["contents"].append(content("", "http", {"headers": [["x-api-key", "sk-s"]]}))],
     },
     through_header: {check.header: [elsewhere(0)]},
     refused: {
@@ -221,6 +233,13 @@ class EveryItem(unittest.TestCase):
         log["envelope"]["kind"] = "llm.call"
         self.assertRaises(check.Missing, check.model_calls, made)
         check.call(made)
+
+    def test_a_context_that_begins_as_another_is_whole(self):
+        events = [{"envelope": {}, "event_digest": "a", "contents": [1, 2, 3]}]
+        folded = {"context_prefix": {"event_digest": "a", "count": 2}}
+        events.append({"envelope": folded, "event_digest": "b", "contents": [4]})
+        check.unfold(events)
+        self.assertEqual(events[1]["contents"], [1, 2, 4])
 
     def test_none_is_forgotten(self):
         items = {item for items in check.ITEMS.values() for item in items} | {check.header}
