@@ -45,6 +45,8 @@ def main():
     unknown = set(given.only) - {agent.name for agent in roster.AGENTS}
     if unknown:
         flags.error(f"no such agents: {' '.join(sorted(unknown))}")
+    for stop in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop, lambda number, _: sys.exit(128 + number))  # so that what was started is stopped
     with contextlib.ExitStack() as stack:
         work = given.keep or pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="capture-")))
         work.mkdir(parents=True, exist_ok=True)
