@@ -66,7 +66,7 @@ def likeness(exchange, asked):
         exchange.url.netloc == cassette.HOME.get(exchange.api, exchange.url.netloc),
         len(set(was.tools) & set(asked.tools)),
         -len(set(was.tools) ^ set(asked.tools)),
-        was.user == asked.user,
+        bool(was.user) and asked.user.startswith(was.user),
         was.model == asked.model,
         was.system == asked.system,
     )

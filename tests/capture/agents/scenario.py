@@ -9,17 +9,19 @@ import os
 import uuid
 
 SESSION = os.environ.get("CAPTURE_SESSION") or str(uuid.uuid4())
+RUN = f"(Run {SESSION}.)"  # no two runs say the same
 SYSTEM = (
     "You are a weather assistant. Use the get_weather tool when asked about weather.\n"
     "Answer in one sentence – never a guess; if a place is unknown, say “I don't know” (in German „weiß nicht“).\n"
-    f"This is run {SESSION}."
+    f"{RUN}"
 )
-PARIS = "What's the weather in Paris?"
-LONDON = "What's the weather in London?"
-SAN_FRANCISCO = "What's the weather in San Francisco?"
-NEW_YORK_WEATHER = "What is the weather in New York?"
+PARIS = f"What's the weather in Paris? {RUN}"
+LONDON = f"What's the weather in London? {RUN}"
+SAN_FRANCISCO = f"What's the weather in San Francisco? {RUN}"
+NEW_YORK_WEATHER = f"What is the weather in New York? {RUN}"
 NEW_YORK = (
     "What is the weather like right now in New York? Also what time is it there? Use necessary tools simultaneously."
+    f" {RUN}"
 )
 WORLD_CUP = "Who won the World Cup in 2022? Answer in one word."  # refused, where it was recorded
 AGENT = "weather-agent"

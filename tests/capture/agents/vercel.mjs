@@ -12,8 +12,8 @@ const session = process.env.CAPTURE_SESSION ?? crypto.randomUUID();
 const system =
   "You are a weather assistant. Use the get_weather tool when asked about weather.\n" +
   "Answer in one sentence – never a guess; if a place is unknown, say “I don't know” (in German „weiß nicht“).\n" +
-  `This is run ${session}.`;
-const user = "What's the weather in Paris?";
+  `(Run ${session}.)`;
+const user = `What's the weather in Paris? (Run ${session}.)`;
 const agent = "weather-agent";
 const results = [];
 
