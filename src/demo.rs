@@ -28,10 +28,10 @@ pub(crate) async fn run(args: Demo) -> anyhow::Result<Exit> {
     let dir = folder(args.dir)?;
     let shown = dir.display();
     notice(format_args!("a deployment in {shown}: log in spool/, sealed segments in store/"));
-    let listen = ([127, 0, 0, 1], 0).into();
+    let listen = [([127, 0, 0, 1], 0).into()];
     let auth = ingest::Auth::loopback(Tenant::new("default")?);
     let sections = up::sections(&cli::SettingsArgs::default())?;
-    let mut deployment = Deployment::start(&dir, listen, auth, sections).await?;
+    let mut deployment = Deployment::start(&dir, &listen, auth, sections).await?;
     let sessions = Sessions::new(Micros(up::gateway_epoch()?));
     notice(format_args!("agents send to {}", deployment.url()));
     let door = Door::new(&deployment.url(), None)?;

@@ -1,5 +1,7 @@
 //! SHELL: what a request brings: a body that holds events, or happenings that a door has read.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use capture::Happening;
 
@@ -7,8 +9,8 @@ use crate::config::Config;
 use crate::draft::{Draft, Intake};
 use crate::form::Form;
 use crate::frames::Frames;
-use crate::gunzip::gunzip;
 use crate::happening;
+use crate::inflate::{self, Encoding};
 use crate::random::Random;
 use crate::refusal::Refusal;
 use crate::traces::Traces;
@@ -19,10 +21,10 @@ pub(crate) enum Load {
     Body {
         bytes: Bytes,
         form: Form,
-        is_gzip: bool,
+        encoding: Encoding,
     },
-    #[expect(dead_code, reason = "made by the doors to come")]
-    Happenings(Vec<Happening>),
+    /// Shared, so that a door whose request is refused for one of them may send the others.
+    Happenings(Arc<Vec<Happening>>),
 }
 
 impl Load {
@@ -32,11 +34,11 @@ impl Load {
         config: &Config,
         reserve: impl FnMut(usize) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        if let Self::Body { bytes, is_gzip, .. } = self
-            && *is_gzip
+        if let Self::Body { bytes, encoding, .. } = self
+            && *encoding != Encoding::Identity
         {
-            *bytes = gunzip(bytes, config, reserve)?.into();
-            *is_gzip = false;
+            *bytes = inflate::inflate(bytes, *encoding, config, reserve)?.into();
+            *encoding = Encoding::Identity;
         }
         Ok(())
     }

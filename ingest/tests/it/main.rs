@@ -8,5 +8,6 @@ mod claims;
 mod events;
 mod kafka;
 mod limits;
+mod otlp;
 mod page;
 mod served;
