@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use schemas::Envelope;
+use schemas::{Envelope, Micros};
 
 use super::Reading;
 use crate::happening::is_name;
@@ -59,11 +59,17 @@ impl Reading<'_> {
         self.envelope.cost_nanos = dollars.and_then(|dollars| rounded(dollars * 1e9));
     }
 
-    /// Fills the duration of what is no span from milliseconds, a number or a text of one, which stay an attribute.
+    /// Fills the duration of what a record tells when it is over, from milliseconds, a number or a text of one, which stay an
+    /// attribute. It began that much before.
     pub(super) fn duration(&mut self, key: &str) {
         let text = self.attributes.text(key).and_then(|text| text.parse().ok());
         let millis: Option<f64> = self.attributes.number(key).or(text);
         self.envelope.duration_us = millis.and_then(|millis| rounded(millis * 1000.0));
+        let micros = self.envelope.duration_us.and_then(|micros| i64::try_from(micros).ok());
+        let began = micros.map(|micros| self.envelope.occurred_at.0.saturating_sub(micros));
+        if let Some(began) = began.filter(|began| *began > 0) {
+            self.envelope.occurred_at = Micros(began);
+        }
     }
 
     /// Fills the time to the first chunk from seconds, which stay an attribute.
@@ -77,12 +83,11 @@ impl Reading<'_> {
 
     /// Fills the finish reasons from a list of names, or from one.
     pub(super) fn finish_reasons(&mut self, keys: &[&str]) {
-        let max = self.limits.list_items_max;
         for key in keys {
             if !self.envelope.finish_reasons.is_empty() {
                 return;
             }
-            let value = self.attributes.take_if(key, |value| are_names(value, max));
+            let value = self.attributes.take_if(key, are_names);
             self.envelope.finish_reasons = match value {
                 Some(Value::StringValue(reason)) => vec![reason.into()],
                 Some(Value::ArrayValue(list)) => {
@@ -106,12 +111,15 @@ pub(super) fn read_common(reading: &mut Reading<'_>) {
     reading.principal(&["user.id", "enduser.id"]);
 }
 
-fn are_names(value: &Value, max: usize) -> bool {
+/// Names in a list: one for each of the answers that a call asked for.
+const NAMES_MAX: usize = 64;
+
+fn are_names(value: &Value) -> bool {
     match value {
         Value::StringValue(text) => is_name(text),
         Value::ArrayValue(list) => {
             let name = |value: &Option<Value>| matches!(value, Some(Value::StringValue(text)) if is_name(text));
-            list.values.len() <= max && list.values.iter().all(|item| name(&item.value))
+            list.values.len() <= NAMES_MAX && list.values.iter().all(|item| name(&item.value))
         }
         _ => false,
     }

@@ -67,6 +67,7 @@ pub(super) fn kind(reading: &Reading<'_>) -> Option<&'static str> {
 
 pub(super) fn read(reading: &mut Reading<'_>) {
     reading.names(&NAMES);
+    name_agent(reading);
     read_parameters(reading);
     if reading.has_own_usage() {
         reading.counts(&USAGE);
@@ -79,6 +80,15 @@ pub(super) fn read(reading: &mut Reading<'_>) {
     read_documents(reading);
     read_values(reading);
     read_evaluation(reading);
+}
+
+/// The name of an agent's span is the agent's, where it has no other.
+fn name_agent(reading: &mut Reading<'_>) {
+    let envelope = &mut reading.envelope;
+    let is_agent = envelope.operation.as_deref() == Some("AGENT");
+    if is_agent && envelope.agent_name.is_none() && crate::is_name(&reading.name) {
+        envelope.agent_name = Some(reading.name.clone().into());
+    }
 }
 
 fn read_parameters(reading: &mut Reading<'_>) {

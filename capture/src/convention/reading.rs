@@ -43,6 +43,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) errors: Vec<Content>,
     /// Digests in the envelope that are those of `output`.
     pub(crate) slots: Vec<(Slot, usize)>,
+    /// Bytes of names that the envelope lists of documents.
+    pub(crate) named_bytes: usize,
     /// What the source says that it dropped.
     pub(crate) dropped: u64,
     pub(crate) is_truncated: bool,
@@ -66,6 +68,7 @@ impl<'a> Reading<'a> {
             output: Vec::new(),
             errors: Vec::new(),
             slots: Vec::new(),
+            named_bytes: 0,
             dropped: 0,
             is_truncated: false,
             is_redacted: false,

@@ -10,6 +10,9 @@ use serde_json::value::RawValue;
 use super::Reading;
 use crate::happening::{Content, Slot, is_name};
 
+/// Bytes of names of documents that the envelope lists: it has room for 1 MiB in all.
+const NAMES_BYTES_MAX: usize = 64 << 10;
+
 /// What documents are known to say of themselves.
 #[derive(Default, Deserialize)]
 struct Document<'a> {
@@ -30,7 +33,10 @@ impl Reading<'_> {
         let place = self.output.len();
         self.output.push(content);
         let index = self.envelope.retrievals.len();
-        if index < self.limits.list_items_max {
+        let named = [Some(source), id.as_deref(), version.as_deref()];
+        let bytes = named.into_iter().flatten().map(str::len).sum::<usize>();
+        if index < self.limits.list_items_max && self.named_bytes + bytes <= NAMES_BYTES_MAX {
+            self.named_bytes += bytes;
             let retrieval = Retrieval {
                 source: source.to_owned().into(),
                 document_id: id.unwrap_or_default().into(),

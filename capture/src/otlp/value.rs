@@ -133,7 +133,7 @@ mod tests {
             (Value::IntValue(i64::MIN), "-9223372036854775808"),
             (Value::DoubleValue(1.0), "1.0"),
             (Value::DoubleValue(-0.0), "-0.0"),
-            (Value::DoubleValue(1e300), "1e300"),
+            (Value::DoubleValue(1e300), "1e+300"),
             (Value::DoubleValue(f64::NAN), r#"{"$double":"NaN"}"#),
             (Value::DoubleValue(f64::NEG_INFINITY), r#"{"$double":"-Infinity"}"#),
             (Value::BytesValue(vec![0, 255]), r#"{"$bytes":"AP8="}"#),

@@ -41,7 +41,7 @@ fn openllmetry_as_it_was_has_flattened_messages() {
            tool_definitions json: [{"name":"f","parameters":"{\"type\":\"object\"}"}]
            system message json: {"content":"be brief","role":"system"}
            user message json: {"content":"hi","role":"user"}
-           assistant message json: {"role":"assistant","tool_calls":[{"arguments":"{}","name":"f"}"#,
+           assistant message json: {"role":"assistant","tool_calls":[{"arguments":"{}","name":""#,
     );
 }
 
@@ -269,4 +269,106 @@ fn a_record_of_nobody_is_a_log_with_its_body() {
     assert_eq!(rest(&happening)["body"], "started");
     assert_eq!(rest(&happening)["attributes"]["a"], "b");
     assert!(content(&happening, "resource").is_some());
+}
+
+/// Whether what the log record is read as is this.
+fn check_record(name: &str, span: bool, list: &[(&str, Value)], expected: &str) {
+    let mut record = record(name, Some(text(name)), list);
+    record.span_id = vec![u8::from(span); 8];
+    let is = lines(&[read_record("com.anthropic.claude_code.events", record)]);
+    let trim = |text: &str| text.lines().map(str::trim).collect::<Vec<_>>().join("\n");
+    assert_eq!(trim(&is), trim(expected.trim()), "{name}");
+}
+
+#[test]
+fn claude_code_tells_in_records_what_was_asked_decided_and_done() {
+    check_record(
+        "claude_code.user_prompt",
+        false,
+        &[
+            ("session.id", text("s")),
+            ("user.id", text("u")),
+            ("event.name", text("user_prompt")),
+            ("prompt", text("<REDACTED>")),
+            ("prompt_length", text("9")),
+        ],
+        "session_id=s user.message agent_framework=claude-code principal_type=user principal_id=u operation=user_prompt capture_convention=claude_code capture_fidelity=redacted
+         user message plain: <REDACTED>",
+    );
+    check_record(
+        "claude_code.tool_decision",
+        false,
+        &[
+            ("tool_name", text("Bash")),
+            ("decision", text("reject")),
+            ("source", text("user_reject")),
+        ],
+        "policy.decision agent_framework=claude-code operation=tool_decision tool_name=Bash policy_decision=deny capture_convention=claude_code",
+    );
+    check_record(
+        "claude_code.tool_result",
+        false,
+        &[
+            ("tool_name", text("Bash")),
+            ("tool_use_id", text("toolu_1")),
+            ("success", text("false")),
+            ("duration_ms", text("1500")),
+            ("error", text("no such file")),
+            ("error_type", text("ShellError")),
+            ("tool_input", text(r#"{"command":"ls x"}"#)),
+        ],
+        r#"tool.call status=error error_type=ShellError agent_framework=claude-code operation=tool_result tool_name=Bash tool_call_id=toolu_1 capture_convention=claude_code
+         tool_arguments json: {"command":"ls x"}
+         error plain: no such file"#,
+    );
+}
+
+#[test]
+fn a_record_of_what_is_over_began_before() {
+    let list = [("tool_name", text("Bash")), ("duration_ms", text("1500"))];
+    let happening = read_record("x", record("claude_code.tool_result", None, &list));
+    assert_eq!(happening.envelope.occurred_at.0, 1_790_000_000_000_000 - 1_500_000);
+    assert_eq!(happening.envelope.duration_us, Some(1_500_000));
+}
+
+#[test]
+fn claude_code_counts_a_call_once() {
+    let request = [
+        ("model", text("claude-opus-4")),
+        ("input_tokens", Value::IntValue(3)),
+        ("output_tokens", Value::IntValue(4)),
+        ("cost_usd", Value::DoubleValue(0.000906)),
+        ("request_id", text("req_1")),
+    ];
+    let common = "agent_framework=claude-code operation=api_request request_model=claude-opus-4 response_id=req_1";
+    check_record(
+        "claude_code.api_request",
+        false,
+        &request,
+        &format!(
+            "llm.call {common} usage_input_tokens=3 usage_output_tokens=4 cost_nanos=906000 capture_convention=claude_code"
+        ),
+    );
+    check_record(
+        "claude_code.api_request",
+        true,
+        &request,
+        &format!("log {common} cost_nanos=906000 capture_convention=claude_code"),
+    );
+    let list = [
+        ("session.id", text("s")),
+        ("model", text("claude-opus-4")),
+        ("gen_ai.request.model", text("claude-opus-4")),
+        ("gen_ai.system", text("anthropic")),
+        ("input_tokens", Value::IntValue(3)),
+        ("cache_read_tokens", Value::IntValue(9)),
+        ("ttft_ms", Value::IntValue(40)),
+        ("stop_reason", text("tool_use")),
+        ("success", Value::BoolValue(true)),
+    ];
+    check(
+        "claude_code.llm_request",
+        &list,
+        r#"session_id=s llm.call status=ok operation=llm_request provider=anthropic request_model=claude-opus-4 finish_reasons=["tool_use"] time_to_first_chunk_us=40000 usage_input_tokens=3 usage_cache_read_input_tokens=9 capture_convention=claude_code"#,
+    );
 }
