@@ -350,6 +350,7 @@ column_indices! {
     OUTPUT_TOKENS = 37 "usage_output_tokens",
     COST = 41 "cost_nanos",
     TOOL_NAME = 42 "tool_name",
+    TRACE_ID = 43 "trace_id",
 }
 
 #[cfg(test)]

@@ -28,3 +28,4 @@ mod tamper;
 mod trace;
 #[cfg(test)]
 mod verify;
+mod watched;
