@@ -32,5 +32,9 @@ real DATA:
 bench DATA:
     cargo run --release -p tests --bin bench -- {{DATA}}
 
+# What recording exchanges with model APIs costs, beside a bare proxy.
+bench-proxy:
+    cargo run --release -p ingest --example llm_proxy
+
 demo:
     cargo run --release -- demo

@@ -4,8 +4,10 @@ mod doctor;
 mod hold;
 mod import;
 mod key;
+mod mcp;
 mod prove;
 mod read;
+mod redact;
 mod sealing;
 mod serve;
 mod sources;
@@ -22,8 +24,11 @@ pub(crate) use doctor::Doctor;
 pub(crate) use hold::Hold;
 pub(crate) use import::{Import, ImportForm, OpenaiChat};
 pub(crate) use key::{ChangeKey, Key};
+use mcp::MCP_HELP;
+pub(crate) use mcp::Mcp;
 pub(crate) use prove::{Prove, ProveHow, Receipt};
 pub(crate) use read::{Export, ExportForm, Json, Sessions, Store, Trace};
+pub(crate) use redact::Redact;
 pub(crate) use sealing::{Resume, Sealer, SealerCommand, Sealing};
 pub(crate) use serve::{Ingest, Keys, SettingsArgs, Up, Who};
 use serve::{SERVICE_HELP, UP_HELP};
@@ -85,6 +90,12 @@ pub(crate) enum Run {
     Hold(Hold),
     /// Writes sessions out, as they were captured
     Export(Export),
+    /// Tries rules of redaction out
+    #[command(subcommand)]
+    Redact(Redact),
+    /// Runs an MCP server of this machine, and records what it and its client say
+    #[command(after_long_help = MCP_HELP)]
+    Mcp(Mcp),
 }
 
 #[derive(Debug, Args)]

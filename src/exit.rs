@@ -28,6 +28,8 @@ pub(crate) enum Exit {
     Incomplete,
     /// A disk, a broker, a store or a network failed: try again.
     Infrastructure,
+    /// As the command ended that this one ran.
+    Of(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -39,6 +41,7 @@ impl From<Exit> for ExitCode {
             Exit::Evidence => 3,
             Exit::Incomplete => 4,
             Exit::Infrastructure => 5,
+            Exit::Of(code) => code,
         })
     }
 }

@@ -12,10 +12,12 @@ mod import;
 mod key;
 mod log_key;
 mod logging;
+mod mcp;
 mod metrics;
 mod output;
 mod prove;
 mod read;
+mod redact;
 mod remembered;
 mod sealing;
 mod sections;
@@ -78,6 +80,8 @@ async fn run(run: Run) -> anyhow::Result<Exit> {
         Run::Key(args) => key::run(args).await,
         Run::Hold(args) => hold::run(args).await,
         Run::Export(args) => read::export(args).await,
+        Run::Mcp(args) => mcp::run(args).await,
+        Run::Redact(args) => redact::run(args),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::up::gateway_epoch;
 
 /// Runs a gateway over Kafka until SIGTERM or ctrl-c.
 pub(crate) async fn ingest(args: cli::Ingest) -> anyhow::Result<Exit> {
-    let sections = Sections::load(&args.settings, |settings| {
+    let sections = Sections::load(&args.upstreams.with(&args.settings), |settings| {
         settings.set("kafka", "brokers", args.kafka.as_str());
         settings.set("kafka", "topic", args.topic.as_str());
     })?;

@@ -33,7 +33,7 @@ const SEGMENT_AGE_MAX_MS: i64 = 5000;
 
 /// Runs a deployment until SIGTERM or ctrl-c.
 pub(crate) async fn run(args: Up) -> anyhow::Result<Exit> {
-    let sections = sections(&args.settings)?;
+    let sections = sections(&args.upstreams.with(&args.settings))?;
     let mut signals = signal::Stop::new()?;
     let auth = auth(&args.who, &args.at.listen)?;
     let mut deployment = Deployment::start(&args.dir, &args.at.listen, auth, sections).await?;

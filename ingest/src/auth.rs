@@ -86,6 +86,16 @@ impl Auth {
         key: Option<&str>,
         origin: Option<&str>,
     ) -> Result<Credential, Refusal> {
+        let presented = key.map(str::to_owned).or_else(|| presented(authorization?));
+        self.judge(presented.as_deref(), origin)
+    }
+
+    /// Judges a request by the key that it shows and its `Origin`.
+    pub(crate) fn judge(
+        &self,
+        key: Option<&str>,
+        origin: Option<&str>,
+    ) -> Result<Credential, Refusal> {
         match &self.0 {
             Door::Loopback(_) if origin.is_some() => {
                 let why = "requests of web pages are not taken without a key";
@@ -94,9 +104,8 @@ impl Auth {
             Door::Loopback(tenant) => Ok(Credential { id: String::new(), tenant: tenant.clone() }),
             Door::Keys(file) => {
                 let unauthorized = |why| Refusal::new(Code::Unauthorized, why);
-                let presented = key.map(str::to_owned).or_else(|| presented(authorization?));
-                let text = presented.ok_or_else(|| unauthorized("a bearer key is needed"))?;
-                file.find(&text).ok_or_else(|| unauthorized("the key is not known or was revoked"))
+                let text = key.ok_or_else(|| unauthorized("a key of the gateway is needed"))?;
+                file.find(text).ok_or_else(|| unauthorized("the key is not known or was revoked"))
             }
         }
     }

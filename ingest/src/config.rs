@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::error::Error;
+use crate::llm::Upstream;
 
 /// Settings of a gateway. A field's name is also the `limit` that an error names.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -19,6 +20,8 @@ pub struct Config {
     pub retention_class: String,
     /// The topics of other retention classes: `class = "topic"`. Default none.
     pub topics: BTreeMap<String, String>,
+    /// What is not recorded as it is: `default` (keys and tokens are masked), `off`, or a file of rules. Default `default`.
+    pub redaction: String,
 
     /// Bytes of the spool of each topic, where there is one. Default 10 GiB: an hour of 3 MB/s. Beyond it events are
     /// turned away with 503.
@@ -60,9 +63,16 @@ pub struct Config {
     pub header_timeout_ms: u64,
     /// Milliseconds a client has to send a request's body. Default 30,000.
     pub body_timeout_ms: u64,
+    /// Milliseconds a client may take none of what it is sent. Default 120,000.
+    pub write_timeout_ms: u64,
     /// Milliseconds that requests in flight have to end after a shutdown began. Default 60,000: twice any other
     /// timeout.
     pub drain_timeout_ms: u64,
+
+    /// The model APIs that agents reach through the gateway, as `/llm/NAME/…`. Default none.
+    pub llm: BTreeMap<String, Upstream>,
+    /// The MCP servers that agents reach through the gateway, as `/mcp/NAME`. Default none.
+    pub mcp: BTreeMap<String, Upstream>,
 
     /// Sessions remembered. Default 100,000.
     pub sessions_max: usize,
@@ -85,6 +95,7 @@ impl Default for Config {
             gateway_id: "gateway".to_owned(),
             retention_class: "standard".to_owned(),
             topics: BTreeMap::new(),
+            redaction: "default".to_owned(),
             spool_bytes_max: 10 << 30,
             spool_patience_ms: 2000,
             body_bytes_max: 64 << 20,
@@ -102,7 +113,10 @@ impl Default for Config {
             connections_max: 1024,
             header_timeout_ms: 30_000,
             body_timeout_ms: 30_000,
+            write_timeout_ms: 120_000,
             drain_timeout_ms: 60_000,
+            llm: BTreeMap::new(),
+            mcp: BTreeMap::new(),
             sessions_max: 100_000,
             memory_bytes_max: 64 << 20,
             session_bodies_max: 65_536,
@@ -139,6 +153,12 @@ impl Config {
             let why =
                 format!("has a topic for {}, which the first topic is for", self.retention_class);
             return Err(Error::Config { field: "topics", why });
+        }
+        for (field, upstreams) in [("llm", &self.llm), ("mcp", &self.mcp)] {
+            for (name, upstream) in upstreams {
+                let checked = upstream.check(name, self.in_flight_bytes_max);
+                checked.map_err(|why| Error::Config { field, why })?;
+            }
         }
         let over = most.into_iter().find(|(_, value, max)| value > max);
         let under = least.into_iter().find(|(_, value, min)| value < min);

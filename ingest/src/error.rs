@@ -33,6 +33,14 @@ pub enum Error {
         /// Where and why.
         source: Box<toml::de::Error>,
     },
+    /// Rules of redaction make no sense.
+    #[error("{} has rules that cannot be used", path.display())]
+    Redaction {
+        /// The file.
+        path: PathBuf,
+        /// Which, and why.
+        source: capture::redact::BadRules,
+    },
     /// A source's entry makes no sense.
     #[error("source {key_id} of tenant {tenant} {why}")]
     Source {
@@ -159,6 +167,7 @@ impl Error {
             | Self::NotLoopback { .. }
             | Self::Topic { .. }
             | Self::Retention { .. }
+            | Self::Redaction { .. }
             | Self::Kafka { .. } => Kind::Refused,
             Self::Malformed { .. } | Self::Source { .. } => Kind::Corrupt,
         }

@@ -14,14 +14,16 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use capture::redact::Rules;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
-use schemas::{Digest, Micros, SessionId};
+use schemas::{Digest, EventId, Micros, SessionId};
 use spool::Message;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use crate::admit::{self, Admitted, Answer, Outcome, Pending, Plan, State};
 use crate::auth::{Auth, Credential};
+use crate::budget::{Budget, Reservation};
 use crate::claim::{Claim, Halt};
 use crate::claims::Claims;
 use crate::class::Class;
@@ -35,6 +37,8 @@ use crate::load::Load;
 use crate::metrics::{Metrics, wide};
 use crate::produce::Job;
 use crate::random::{self, Random};
+use crate::redact::{Redacted, redact};
+use crate::redaction;
 use crate::refusal::{Code, Refusal};
 use crate::sinks::{Gather, Part, Sinks, parts};
 use crate::sources::Sources;
@@ -52,12 +56,12 @@ pub struct Gateway {
     claims: Option<Claims>,
     frames: Frames,
     sources: Option<Sources>,
+    rules: Option<Rules>,
     pub(crate) traces: Traces,
     pub(crate) metrics: Metrics,
-    epoch: i64,
+    pub(crate) epoch: i64,
     state: Mutex<State<Wait>>,
-    /// A permit is a byte of a request under way.
-    budget: Arc<Semaphore>,
+    pub(crate) budget: Budget,
 }
 
 /// How to wait for one message of a request.
@@ -97,29 +101,12 @@ pub(crate) struct Submitted {
     outcome: Shared<oneshot::Receiver<Arc<[bool]>>>,
 }
 
-/// Bytes taken from the budget; given back when dropped.
-pub(crate) struct Reservation {
-    budget: Arc<Semaphore>,
-    permit: OwnedSemaphorePermit,
-}
-
-impl Reservation {
-    /// Takes more bytes, or says that there are too many under way.
-    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
-        let busy = || Refusal::unavailable("too many bytes of requests are under way");
-        let count = u32::try_from(bytes).map_err(|_| busy())?;
-        let more = Arc::clone(&self.budget).try_acquire_many_owned(count).map_err(|_| busy())?;
-        self.permit.merge(more);
-        Ok(())
-    }
-}
-
 impl Gateway {
     /// A gateway whose admissions say `gateway_epoch`, which must be greater than that of any before it with the same
     /// `gateway_id`: the time of the start in microseconds will do.
     ///
     /// # Errors
-    /// [`Error::Config`].
+    /// [`Error::Config`], and those of reading the rules of redaction.
     pub fn new(
         config: Config,
         sinks: impl Into<Sinks>,
@@ -136,11 +123,11 @@ impl Gateway {
             );
             return Err(Error::Config { field: "topics", why });
         }
-        let budget = Arc::new(Semaphore::new(config.in_flight_bytes_max));
+        let budget = Budget::new(config.in_flight_bytes_max);
         let (metrics, state) = (Metrics::new(), Mutex::new(State::new()));
         let claims = None;
         let (frames, sources, epoch) = (Frames::default(), None, gateway_epoch);
-        let traces = Traces::new();
+        let (traces, rules) = (Traces::new(), redaction::rules(&config.redaction)?);
         Ok(Self {
             config,
             auth,
@@ -148,6 +135,7 @@ impl Gateway {
             claims,
             frames,
             sources,
+            rules,
             traces,
             metrics,
             epoch,
@@ -175,18 +163,6 @@ impl Gateway {
     pub fn with_claims(self, claims: Claims) -> Result<Self, Error> {
         claims.check(&self.config)?;
         Ok(Self { claims: Some(claims), ..self })
-    }
-
-    pub(crate) fn reserve(&self) -> Result<Reservation, Refusal> {
-        let busy = |_| Refusal::unavailable("the gateway is stopping");
-        let budget = Arc::clone(&self.budget);
-        let permit = Arc::clone(&budget).try_acquire_many_owned(0).map_err(busy)?;
-        Ok(Reservation { budget, permit })
-    }
-
-    /// Bytes of requests under way.
-    pub(crate) fn in_flight_bytes(&self) -> usize {
-        self.config.in_flight_bytes_max.saturating_sub(self.budget.available_permits())
     }
 
     /// Hands the request's events to the sinks, all of them or none.
@@ -236,6 +212,10 @@ impl Gateway {
         let config = &self.config;
         let intake = Intake { config, tenant: &credential.tenant, now, session };
         let mut drafts = load.drafts(&intake, &self.frames, &self.traces, &mut random)?;
+        let redacted = match &self.rules {
+            Some(rules) => redact(rules, &mut drafts, &mut || random.draw())?,
+            None => Redacted::default(),
+        };
         let worths = form::judge(&drafts, self.sources.as_ref())?;
         let mut door = Door {
             config,
@@ -256,6 +236,7 @@ impl Gateway {
         match state.plan(drafts, &door) {
             Ok(plan) => {
                 self.metrics.signatures(&worths);
+                self.metrics.redactions(redacted);
                 let sent = Arc::clone(&self).send(&mut state, plan, door.now, reservation);
                 sent.map(Step::Submitted)
             }
@@ -374,6 +355,13 @@ impl Gateway {
     }
 }
 
+impl Submitted {
+    /// The ids of its events, in their order.
+    pub(crate) fn event_ids(&self) -> impl Iterator<Item = EventId> {
+        self.answers.iter().map(|answer| answer.event_id)
+    }
+}
+
 impl Wait {
     /// A message that was dropped without an outcome is not durable.
     async fn durable(self) -> bool {
@@ -398,7 +386,8 @@ fn messages(
     admitted.into_iter().map(message).collect()
 }
 
-fn now() -> Micros {
+/// The time, as events say it.
+pub(crate) fn now() -> Micros {
     let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Micros(i64::try_from(age.as_micros()).unwrap_or(i64::MAX))
 }

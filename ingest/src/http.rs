@@ -24,10 +24,13 @@ use tracing::Instrument;
 
 use crate::auth::Credential;
 use crate::avro_door::Series;
+use crate::budget::Reservation;
 use crate::form::Form;
-use crate::gateway::{Accepted, Gateway, Request, Reservation};
+use crate::gateway::{Accepted, Gateway, Request};
 use crate::inflate::Encoding;
+use crate::llm::Llm;
 use crate::load::Load;
+use crate::otlp;
 use crate::refusal::{Code, Refusal};
 
 pub(crate) const JSON: &str = "application/json";
@@ -42,17 +45,19 @@ const MEDIA_TYPES: [(&str, Form); 4] = [
     ("application/vnd.chancery.avro-frames", Form::Avro(Series::Many)),
 ];
 
-pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
+pub(crate) fn router(gateway: Arc<Gateway>, llm: Arc<Llm>) -> Router {
     Router::new()
         .route("/v1/events", post(events))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .merge(otlp::router())
         .fallback(async || Refusal::new(Code::NotFound, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             Refusal::new(Code::MethodNotAllowed, "this path does not take this method")
         })
         .with_state(gateway)
+        .merge(llm.router())
 }
 
 async fn events(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, body: Body) -> Response {
@@ -74,7 +79,7 @@ async fn accept(
     let credential = credential(gateway, headers)?;
     let form = form(headers)?;
     let encoding = encoding(headers)?;
-    let mut reservation = gateway.reserve()?;
+    let mut reservation = gateway.budget.reserve()?;
     let body = self::body(gateway, headers, body, &mut reservation).await?;
     let load = Load::Body { bytes: body, form, encoding };
     let submitted =
@@ -208,7 +213,7 @@ async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
 }
 
 async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
-    match gateway.metrics.text(gateway.in_flight_bytes(), &gateway.sinks) {
+    match gateway.metrics.text(gateway.budget.taken(), &gateway.sinks) {
         Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(_) => Refusal::new(Code::Internal, "the metrics have no text").into_response(),
     }

@@ -4,8 +4,8 @@
 //! the admission, and answers when the sink (Kafka, or the spool on disk) says that they are durable. `docs/events.md` is the page for its clients.
 //!
 //! CORE (values, time and random bytes in; values out): `json`, `content`, `draft`, `session`, `memory`, `class`, `claim`,
-//! `door`, `given`, `avro_door`, `happening`, `traces`, `admit`, `course`, `refusal`, `inflate`. SHELL (effects, no rules): `random`, `file`, `keys`, `sources`, `frames`, `form`, `load`, `auth`, `produce`, `group`, `kafka`,
-//! `batch`, `relay`, `away`, `sinks`, `claims`, `gateway`, `http`, `serve`, `metrics`. Of what it wrote it reads only the
+//! `door`, `given`, `avro_door`, `happening`, `traces`, `redact`, `admit`, `course`, `refusal`, `inflate`. SHELL (effects, no rules): `random`, `file`, `keys`, `sources`, `frames`, `form`, `load`, `redaction`, `auth`, `produce`, `group`, `kafka`,
+//! `batch`, `relay`, `away`, `sinks`, `claims`, `budget`, `gateway`, `http`, `serve`, `metrics`. Of what it wrote it reads only the
 //! spool, and it never calls another program.
 
 mod admit;
@@ -13,6 +13,7 @@ mod auth;
 mod avro_door;
 mod away;
 mod batch;
+mod budget;
 mod claim;
 mod claims;
 mod class;
@@ -34,17 +35,23 @@ mod inflate;
 mod json;
 mod kafka;
 pub mod keys;
+mod llm;
 mod load;
+mod mcp;
 mod memory;
 mod metrics;
+mod otlp;
 mod produce;
 mod random;
+mod redact;
+pub mod redaction;
 mod refusal;
 mod relay;
 mod serve;
 mod session;
 mod sinks;
 pub mod sources;
+mod stall;
 mod traces;
 
 pub use auth::Auth;
@@ -54,6 +61,7 @@ pub use error::{Error, Kind};
 pub use frames::Frames;
 pub use gateway::Gateway;
 pub use kafka::KafkaConfig;
+pub use llm::{OnFailure, Upstream};
 pub use produce::Sink;
 pub use serve::serve;
 pub use sinks::Sinks;

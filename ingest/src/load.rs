@@ -23,7 +23,6 @@ pub(crate) enum Load {
         form: Form,
         encoding: Encoding,
     },
-    #[expect(dead_code, reason = "made by the doors to come")]
     /// Shared, so that a door whose request is refused for one of them may send the others.
     Happenings(Arc<Vec<Happening>>),
 }

@@ -12,6 +12,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::away::Away;
+use crate::llm;
+use crate::redact::Redacted;
 use crate::refusal::Refusal;
 use crate::sinks::Sinks;
 use crate::sources::Worth;
@@ -33,11 +35,13 @@ pub(crate) struct Metrics {
     requests: Family<Label, Counter>,
     bodies: Family<Label, Counter>,
     signatures: Family<Label, Counter>,
+    redactions: Family<Label, Counter>,
     pub(crate) bytes: Counter,
     duration: Histogram,
     in_flight: Gauge,
     queue: Gauge,
     spools: Spools,
+    pub(crate) llm: llm::Metrics,
 }
 
 /// The spools for when Kafka is away, by topic.
@@ -95,6 +99,9 @@ impl Metrics {
         registry.register("bodies", "References to bodies by how they went", bodies.clone());
         let help = "Events that were handed to the log, by what their signatures are worth";
         registry.register("signatures", help, signatures.clone());
+        let redactions: Family<Label, Counter> = Family::default();
+        let help = "Events with what the rules redact, by what came of it";
+        registry.register("redactions", help, redactions.clone());
         registry.register("bytes", "Bytes of durable messages", bytes.clone());
         let help = "Time from a request's headers to its answer";
         registry.register_with_unit("request_duration", help, Unit::Seconds, duration.clone());
@@ -103,17 +110,20 @@ impl Metrics {
         registry.register("queue_requests", "Requests that wait for the writer", queue.clone());
         let spools = Spools::default();
         spools.register(&mut registry);
+        let llm = llm::Metrics::new(&mut registry);
         Self {
             registry,
             events,
             requests,
             bodies,
             signatures,
+            redactions,
             bytes,
             duration,
             in_flight,
             queue,
             spools,
+            llm,
         }
     }
 
@@ -143,6 +153,12 @@ impl Metrics {
         for (worth, outcome) in Worth::ALL {
             let count = worths.iter().filter(|other| **other == worth).count();
             self.signatures.get_or_create(&Label { outcome }).inc_by(wide(count));
+        }
+    }
+
+    pub(crate) fn redactions(&self, redacted: Redacted) {
+        for (outcome, count) in [("changed", redacted.changed), ("avro_passed", redacted.passed)] {
+            self.redactions.get_or_create(&Label { outcome }).inc_by(wide(count));
         }
     }
 

@@ -20,6 +20,8 @@ use tokio_util::task::TaskTracker;
 use crate::error::Error;
 use crate::gateway::Gateway;
 use crate::http;
+use crate::llm::Llm;
+use crate::stall::Stall;
 
 /// Headers of a request, and the buffer they must fit in.
 const HEADERS_MAX: usize = 64;
@@ -35,6 +37,8 @@ const WINDOW_BYTES: u32 = 1 << 20;
 /// How long to wait after a failed accept, such as one without a free descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What the sink has beyond the time for draining, to withdraw messages and sync them to disk.
+/// How long answers that are cut off may take to end.
+const CUT_GRACE: Duration = Duration::from_secs(5);
 const END_GRACE: Duration = Duration::from_secs(15);
 
 /// Serves until `cancel`; then takes no more connections, ends the requests in flight, waits until the sink has had its
@@ -57,12 +61,14 @@ pub async fn serve(
     }
     let connections = TaskTracker::new();
     let slots = Arc::new(Semaphore::new(gateway.config.connections_max));
-    let router = http::router(Arc::clone(&gateway));
+    let llm = Llm::start(&gateway)?;
+    let router = http::router(Arc::clone(&gateway), Arc::clone(&llm));
     let headers = Duration::from_millis(gateway.config.header_timeout_ms);
+    let write = Duration::from_millis(gateway.config.write_timeout_ms);
     let accepting = listeners.into_iter().map(|listener| async {
         let listener = listener;
         while let Some((stream, slot)) = next(&listener, &slots, &cancel).await {
-            let serving = connection(stream, router.clone(), headers, cancel.clone());
+            let serving = connection(stream, write, router.clone(), headers, cancel.clone());
             connections.spawn(async move {
                 serving.await;
                 drop(slot);
@@ -74,7 +80,14 @@ pub async fn serve(
     let timeout_ms = gateway.config.drain_timeout_ms;
     let limit = Duration::from_millis(timeout_ms);
     let late = |what| move |_| Error::Drain { what, timeout_ms };
+    if llm.is_used() && tokio::time::timeout(limit, connections.wait()).await.is_err() {
+        tracing::warn!(timeout_ms, "answers of model APIs are cut off");
+        llm.cut();
+        tokio::time::timeout(CUT_GRACE, connections.wait()).await.map_err(late("requests"))?;
+    }
     tokio::time::timeout(limit, connections.wait()).await.map_err(late("requests"))?;
+    let recorded = tokio::time::timeout(limit, llm.end()).await;
+    recorded.map_err(late("exchanges"))?;
     // A sink that leaves messages on disk does so within the limit; a moment more is for one that does not.
     let ended = gateway.sinks.end(limit);
     let left = tokio::time::timeout(limit + END_GRACE, ended).await.map_err(late("messages"))?;
@@ -98,7 +111,12 @@ async fn next(
         let slot = Arc::clone(slots).acquire_owned().await.ok()?;
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => return Some((stream, slot)),
+                Ok((stream, _)) => {
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "could not set nodelay");
+                    }
+                    return Some((stream, slot));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "could not accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -112,18 +130,16 @@ async fn next(
 /// Serves a connection to its end, by the version of HTTP that its first bytes speak.
 async fn connection(
     stream: TcpStream,
+    write_timeout: Duration,
     router: Router,
     header_timeout: Duration,
     cancel: CancellationToken,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "could not set nodelay");
-    }
     let mut first = [0; HTTP2_FIRST.len()];
     let peeked = tokio::time::timeout(header_timeout, peek(&stream, &mut first));
     let Some(Ok(Ok(()))) = cancel.run_until_cancelled(peeked).await else { return };
     let service = TowerToHyperService::new(router);
-    let io = TokioIo::new(stream);
+    let io = TokioIo::new(Stall::new(stream, write_timeout));
     let served = if first == *HTTP2_FIRST {
         let mut http = http2::Builder::new(TokioExecutor::new());
         http.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);

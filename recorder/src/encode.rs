@@ -197,7 +197,9 @@ fn filled<'e>(event: &Event, ticket: &'e Ticket, identity: &'e Identity) -> Enve
     let mut envelope: Envelope<'e> = (*event.envelope).clone();
     envelope.tenant = identity.tenant.as_str().into();
     envelope.session_id = ticket.state.id.as_str().into();
-    envelope.capture_source = "sdk".into();
+    if envelope.capture_source.is_empty() {
+        envelope.capture_source = "sdk".into();
+    }
     envelope.retention_class = identity.retention_class.as_str().into();
     envelope.producer_id = Some(identity.producer_id.as_str().into());
     envelope.producer_epoch = Some(identity.producer_epoch);

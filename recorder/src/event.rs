@@ -20,9 +20,12 @@ pub struct Event {
 
 /// A digest in the envelope: of the retrieval or state change with this index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Slot {
+pub enum Slot {
+    /// `retrievals[index].digest`
     Document(usize),
+    /// `state_changes[index].before`
     Before(usize),
+    /// `state_changes[index].after`
     After(usize),
 }
 
@@ -78,6 +81,11 @@ impl Event {
     pub fn with_status(mut self, status: impl Into<Name>) -> Self {
         self.envelope.status = status.into();
         self
+    }
+
+    /// Has the digest of the content with this index stand in the envelope, where the event has such a place.
+    pub fn refer(&mut self, slot: Slot, content: usize) {
+        self.slots.push((slot, content));
     }
 
     /// Adds a document to what was retrieved.

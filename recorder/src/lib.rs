@@ -51,7 +51,7 @@ pub use call::{LlmAnswer, LlmCall, LlmRequest, ToolCall, ToolRequest};
 pub use config::{Agent, Config, Target};
 pub use content::{Content, Name};
 pub use error::Error;
-pub use event::{Change, Document, Event};
+pub use event::{Change, Document, Event, Slot};
 pub use recorder::{Opening, Recorder};
 pub use schemas::{
     Delegate, Envelope, Evaluation, EventId, Invalid, Link, Micros, SpanId, TraceId,

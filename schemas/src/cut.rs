@@ -42,6 +42,23 @@ impl Cut {
         Some(text)
     }
 
+    /// The same with every stretch between two parts as `map` leaves it; `None` leaves it as it is.
+    #[must_use]
+    pub fn map_rest(&self, mut map: impl FnMut(&str) -> Option<String>) -> Self {
+        let (mut mapped, mut from) = (Self::default(), 0);
+        let ends = self.parts.iter().map(|(offset, content)| (*offset, Some(*content)));
+        for (end, content) in ends.chain([(self.rest.len(), None)]) {
+            let stretch = self.rest.get(from..end).unwrap_or_default();
+            match map(stretch) {
+                Some(other) => mapped.rest.push_str(&other),
+                None => mapped.rest.push_str(stretch),
+            }
+            mapped.parts.extend(content.map(|content| (mapped.rest.len(), content)));
+            from = end;
+        }
+        mapped
+    }
+
     /// The JSON form.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -82,6 +99,14 @@ mod tests {
         let cut = Cut::from_json(&serde_json::from_str(&cut.to_json().to_string()).unwrap());
         let part = |index: usize| parts.get(index.checked_sub(3)?).map(|part| part.as_bytes());
         assert_eq!(cut.unwrap().fill(part).unwrap(), text.as_bytes());
+    }
+
+    #[test]
+    fn what_stands_between_the_parts_can_change() {
+        let cut = Cut::new("aa-X-bb-Y", &[(3..4, 1), (8..9, 2)]).unwrap();
+        let cut = cut.map_rest(|text| text.contains('a').then(|| "longer".to_owned()));
+        let part = |index: usize| [&b""[..], b"X", b"Y"].get(index).copied();
+        assert_eq!(cut.fill(part).unwrap(), b"longerX-bb-Y");
     }
 
     #[test]

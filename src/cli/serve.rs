@@ -27,6 +27,40 @@ pub(crate) struct Listen {
     pub(crate) listen: Vec<SocketAddr>,
 }
 
+/// Model APIs that agents reach through the gateway.
+#[derive(Debug, Args)]
+pub(crate) struct Upstreams {
+    /// A model API that agents reach as /llm/NAME/… of the gateway, which records every exchange; may be given again for
+    /// another. More settings of it are in [ingest.llm.NAME]
+    #[arg(long, value_name = "NAME=URL", value_parser = upstream)]
+    llm_proxy: Vec<(String, String)>,
+    /// An MCP server that agents reach as /mcp/NAME of the gateway, which records every message; may be given again for
+    /// another. More settings of it are in [ingest.mcp.NAME]
+    #[arg(long, value_name = "NAME=URL", value_parser = upstream)]
+    mcp_proxy: Vec<(String, String)>,
+}
+
+impl Upstreams {
+    /// These settings, and the upstreams.
+    pub(crate) fn with(&self, settings: &SettingsArgs) -> SettingsArgs {
+        let models = self.llm_proxy.iter().map(|upstream| ("llm", upstream));
+        let servers = self.mcp_proxy.iter().map(|upstream| ("mcp", upstream));
+        let urls = models.chain(servers);
+        let urls = urls.map(|(kind, (name, url))| format!("ingest.{kind}.{name}.url={url}"));
+        let set = settings.set.iter().cloned().chain(urls).collect();
+        SettingsArgs { config: settings.config.clone(), set }
+    }
+}
+
+fn upstream(text: &str) -> Result<(String, String), String> {
+    let (name, url) = text.split_once('=').ok_or("it is not of the form NAME=URL")?;
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if name.is_empty() || !name.bytes().all(good) {
+        return Err("the name may have a to z, 0 to 9 and -".to_owned());
+    }
+    Ok((name.to_owned(), url.to_owned()))
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Up {
     /// Holds everything: the log in `spool`, what is sealed in `store`
@@ -36,6 +70,8 @@ pub(crate) struct Up {
     pub(crate) at: Listen,
     #[command(flatten)]
     pub(crate) who: Who,
+    #[command(flatten)]
+    pub(crate) upstreams: Upstreams,
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }
@@ -52,14 +88,15 @@ pub(crate) struct Who {
 }
 
 pub(crate) const UP_HELP: &str = "\
-Sections of the settings: [ingest], [sealer], [metrics] (the sealer's; the gateway has its own at /metrics).
+Sections of the settings: [ingest], [ingest.llm.NAME] (a model API behind the gateway), [sealer], [metrics]
+(the sealer's; the gateway has its own at /metrics).
 Prints `listening on http://…` to standard error when it is ready. SIGTERM and ctrl-c stop it: what it has
 acknowledged is sealed first. After kill -9, start it again with the same folder.";
 
 pub(crate) const SERVICE_HELP: &str = "\
-One file of settings may serve both services. Its sections: [ingest], [sealer], [kafka], [kafka.properties]
-(librdkafka's own, such as security.protocol), [metrics] (listen = address for the sealer's; the gateway has its
-own at /metrics), [registry] (url = a Confluent schema registry, for kafka.framing = confluent; credentials as
+One file of settings may serve both services. Its sections: [ingest], [ingest.llm.NAME] (a model API behind the
+gateway), [sealer], [kafka], [kafka.properties] (librdkafka's own, such as security.protocol), [metrics]
+(listen = address for the sealer's; the gateway has its own at /metrics), [registry] (url = a Confluent schema registry, for kafka.framing = confluent; credentials as
 user:password in CHANCERY_REGISTRY_AUTH), [retention] (mode = compliance or governance) and [retention.classes] (class = days).
 SIGTERM and ctrl-c stop a service.";
 
@@ -86,6 +123,8 @@ pub(crate) struct Ingest {
     /// needs the section `retention`. Without it such events are refused
     #[arg(long)]
     pub(crate) store: Option<String>,
+    #[command(flatten)]
+    pub(crate) upstreams: Upstreams,
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }

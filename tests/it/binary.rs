@@ -64,7 +64,14 @@ impl Service {
 
     /// Starts it, and waits until it listens.
     pub(crate) fn listening(args: &[&str]) -> Self {
-        let mut child = chancery(args).stderr(Stdio::piped()).spawn().unwrap();
+        Self::listening_with(args, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) fn listening_with(args: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = chancery(args);
+        command.envs(variables.iter().copied());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut errors = BufReader::new(child.stderr.take().unwrap());
         let mut seen = String::new();
         let url = loop {

@@ -22,10 +22,13 @@ mod crash;
 mod doctor;
 mod hostile;
 mod import;
+mod llm;
+mod mcp;
 mod prove;
 #[cfg(feature = "services")]
 mod proxy;
 mod recorder;
+mod redaction;
 #[cfg(feature = "services")]
 mod registry;
 #[cfg(feature = "services")]

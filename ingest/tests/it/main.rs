@@ -8,5 +8,7 @@ mod claims;
 mod events;
 mod kafka;
 mod limits;
+mod llm;
+mod otlp;
 mod page;
 mod served;
