@@ -48,7 +48,8 @@ pub(crate) async fn run(args: Demo) -> anyhow::Result<Exit> {
     let verified = verify::run(args).await?;
     notice(format_args!("chancery trace {shown} {}:", sessions.refund.id));
     let store = cli::Store { store, tenant: None, json: json() };
-    let trace = cli::Trace { store, session: sessions.refund.id.clone(), full: false };
+    let session = Some(sessions.refund.id.clone());
+    let trace = cli::Trace { store, session, trace_id: None, only: true, full: false };
     let traced = read::trace(trace).await?;
     whats_next(&dir, &sessions);
     Ok(if verified == Exit::Good { traced } else { verified })
