@@ -108,7 +108,7 @@ impl Reading {
             step.marks.push(format!("{dropped} entries of its context before are not in this one"));
         }
         (step.known, step.answer) = (divided.known, divided.answer);
-        let said = step.added().any(|content| is_user_message(content));
+        let said = step.added().any(is_user_message);
         let calls = Step::messages(step.output()).into_iter().flat_map(|message| message.calls);
         let request = |call| Request { call, outcome: Outcome::Missing };
         step.requests = calls.map(request).collect();
