@@ -37,7 +37,8 @@ pub(crate) struct Half {
 #[derive(Clone, Debug)]
 pub(crate) struct Whole {
     pub(crate) size: u64,
-    pub(crate) sha256: String,
+    /// As recorded; `None` where the exchange was redacted, so that nothing is there to compare with.
+    pub(crate) sha256: Option<String>,
     pub(crate) encoding: Option<String>,
     pub(crate) bytes: Result<Bytes, &'static str>,
 }
@@ -81,9 +82,12 @@ impl Whole {
     fn new(body: &Map<String, Value>, contents: &[Arc<Content>]) -> Self {
         let size = body.get("size").and_then(Value::as_u64).unwrap_or(0);
         let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
-        let sha256 = text("sha256").unwrap_or_default();
-        let bytes = rebuilt(body, size, contents).and_then(|bytes| {
-            let same = Digest::of(&bytes).to_string() == sha256;
+        let sha256 = text("sha256");
+        let is_redacted = sha256.is_none();
+        let size_max = if is_redacted { EXCHANGE_BYTES_MAX } else { size };
+        let bytes = rebuilt(body, size_max, contents).and_then(|bytes| {
+            let hash = Digest::of(&bytes).to_string();
+            let same = is_redacted || sha256.as_deref() == Some(&hash);
             same.then_some(bytes).ok_or("what was put together has another hash than was recorded")
         });
         Self { size, sha256, encoding: text("encoding"), bytes }
@@ -98,6 +102,9 @@ fn rebuilt(
 ) -> Result<Bytes, &'static str> {
     if size > EXCHANGE_BYTES_MAX {
         return Err("it is larger than what is put together");
+    }
+    if body.contains_key("dropped") {
+        return Err("redaction dropped it");
     }
     let place = |name: &str| body.get(name).and_then(Value::as_u64);
     if let Some(cut) = body.get("cut") {
@@ -180,6 +187,19 @@ mod tests {
         for how in [cut, json!({"content": 1}), json!({"zstd": 2})] {
             assert_eq!(read(how, text, &contents).unwrap(), &text[..]);
         }
+    }
+
+    #[test]
+    fn a_redacted_body_is_given_as_it_is_kept() {
+        let contents = contents(&[b"[redacted:name]"]);
+        let body = |how: Value| {
+            let mut body = json!({"size": 4, "sha256": null});
+            body.as_object_mut().unwrap().extend(how.as_object().unwrap().clone());
+            Whole::new(body.as_object().unwrap(), &contents).bytes
+        };
+        let cut = json!({"cut": {"rest": "ab", "parts": [[1, 0]]}});
+        assert_eq!(body(cut).unwrap(), &b"a[redacted:name]b"[..]);
+        assert_eq!(body(json!({"dropped": "redaction"})), Err("redaction dropped it"));
     }
 
     #[test]

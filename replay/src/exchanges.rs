@@ -92,7 +92,12 @@ fn put(
     let body = match &half.body {
         None => Value::Null,
         Some(Whole { size, sha256, encoding, bytes }) => {
-            let mut body = json!({"size": size, "sha256": sha256, "encoding": encoding});
+            let mut body = json!({
+                "size": size,
+                "sha256": sha256,
+                "redacted": sha256.is_none(),
+                "encoding": encoding,
+            });
             let (key, value) = match bytes {
                 Ok(bytes) => {
                     file(name, bytes)?;

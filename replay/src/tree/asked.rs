@@ -113,3 +113,16 @@ pub(super) fn same_tool(a: &str, b: &str) -> bool {
     };
     a == b || ends(a, b) || ends(b, a)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::same_tool;
+
+    #[test]
+    fn a_tool_is_the_same_behind_the_name_of_its_server() {
+        assert!(same_tool("read", "read") && same_tool("mcp__files__read", "read"));
+        assert!(same_tool("read", "files.read") && same_tool("files-read", "read"));
+        assert!(!same_tool("spread", "read") && !same_tool("read", "write"));
+        assert!(!same_tool("files_", "") && same_tool("", ""));
+    }
+}
