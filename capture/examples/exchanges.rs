@@ -1,6 +1,10 @@
 //! Reads HTTP exchanges as JSON lines and prints what was read of them as JSON lines, for `tests/capture/reading.py` to
 //! compare with its own reading. With `time` it says what a reading costs instead.
-#![expect(clippy::unwrap_used, reason = "it is run by a test, which fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "it is run by a test, which fails by panicking"
+)]
 #![expect(clippy::disallowed_methods, reason = "it measures")]
 
 use std::io::{BufRead, Write};

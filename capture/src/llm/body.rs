@@ -68,7 +68,9 @@ impl Body {
 
     /// What it says, as a stream is read: a character that broke off spoils nothing else.
     pub(super) fn lossy(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(self.plain.as_deref().unwrap_or_default())
+        // The usual case first: that check is much the faster.
+        let plain = self.plain.as_deref().unwrap_or_default();
+        self.text().map_or_else(|| String::from_utf8_lossy(plain), Cow::Borrowed)
     }
 
     /// What it says, as bytes that are shared.

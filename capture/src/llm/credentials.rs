@@ -1,5 +1,7 @@
 //! What never reaches the record: headers and query parameters that hold credentials. Only their names do.
 
+use std::borrow::Cow;
+
 use super::Headers;
 
 /// Parts of names that hold credentials.
@@ -21,15 +23,18 @@ const HARMLESS: [&str; 5] =
 /// Parameters with credentials that are not called so.
 const QUERY: [&str; 2] = ["sig", "code"];
 
+/// A header's name and value.
+pub(super) type Line<'h> = (Cow<'h, str>, Cow<'h, str>);
+
 /// Headers with and without credentials: what may be kept, and the names of what may not.
-pub(super) fn part(headers: &Headers) -> (Vec<[String; 2]>, Vec<String>) {
+pub(super) fn part(headers: &Headers) -> (Vec<Line<'_>>, Vec<Cow<'_, str>>) {
     let (mut kept, mut dropped) = (Vec::with_capacity(headers.len()), Vec::new());
     for (name, value) in headers {
-        let lower = name.to_ascii_lowercase();
-        if is_secret(&lower) || is_secret_value(value) {
-            dropped.push(lower);
+        let name = lower(name);
+        if is_secret(&name) || is_secret_value(value) {
+            dropped.push(name);
         } else {
-            kept.push([lower, text(value)]);
+            kept.push((name, text(value)));
         }
     }
     (kept, dropped)
@@ -58,9 +63,19 @@ pub(super) fn strip(target: &str) -> (String, Vec<String>) {
 }
 
 fn is_secret(name: &str) -> bool {
-    let is_in = |name: &str| SECRET.iter().any(|part| name.contains(part));
+    let is_in = |name: &str| {
+        let starts = |rest: &[u8]| SECRET.iter().any(|part| rest.starts_with(part.as_bytes()));
+        (0..name.len()).filter_map(|from| name.as_bytes().get(from..)).any(starts)
+    };
     is_in(name)
         && is_in(&HARMLESS.iter().fold(name.to_owned(), |name, part| name.replace(part, "")))
+}
+
+fn lower(name: &str) -> Cow<'_, str> {
+    match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => name.to_ascii_lowercase().into(),
+        false => name.into(),
+    }
 }
 
 /// Whether a value looks like a credential, whatever its name.
@@ -72,10 +87,10 @@ fn is_secret_value(value: &[u8]) -> bool {
 }
 
 /// A header's value as text: UTF-8, or else each byte as the character of its number.
-fn text(value: &[u8]) -> String {
+fn text(value: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(value) {
-        Ok(text) => text.to_owned(),
-        Err(_) => value.iter().copied().map(char::from).collect(),
+        Ok(text) => text.into(),
+        Err(_) => value.iter().copied().map(char::from).collect::<String>().into(),
     }
 }
 

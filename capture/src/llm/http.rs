@@ -1,24 +1,27 @@
 //! The exchange itself, as contents of kind `http`: all that was said of the bodies, and how these are rebuilt.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Answer, Ended, Request, credentials};
+use super::credentials::{self, Line};
+use super::{Answer, Ended, Request};
 
 #[derive(Serialize)]
 struct Asked<'a> {
     method: &'a str,
     target: String,
-    headers: Vec<[String; 2]>,
-    headers_dropped: Vec<String>,
+    headers: Vec<Line<'a>>,
+    headers_dropped: Vec<Cow<'a, str>>,
     body: Value,
 }
 
 #[derive(Serialize)]
-struct Answered {
+struct Answered<'a> {
     status: Option<u16>,
-    headers: Vec<[String; 2]>,
-    headers_dropped: Vec<String>,
+    headers: Vec<Line<'a>>,
+    headers_dropped: Vec<Cow<'a, str>>,
     ended: &'static str,
     first_byte_us: Option<u64>,
     last_byte_us: Option<u64>,
@@ -29,7 +32,7 @@ struct Answered {
 pub(crate) fn request(request: &Request, body: Value) -> Vec<u8> {
     let (target, in_query) = credentials::strip(&request.target);
     let (headers, mut headers_dropped) = credentials::part(&request.headers);
-    headers_dropped.extend(in_query);
+    headers_dropped.extend(in_query.into_iter().map(Cow::Owned));
     let asked = Asked { method: &request.method, target, headers, headers_dropped, body };
     serde_json::to_vec(&asked).unwrap_or_default()
 }

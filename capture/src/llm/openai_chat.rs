@@ -126,9 +126,10 @@ pub(super) fn stream<'f>(
     reply: &mut Reply,
 ) -> Option<()> {
     let mut choices: BTreeMap<u64, (Map<String, Value>, Option<String>)> = BTreeMap::new();
-    let mut is_any = false;
+    let (mut is_any, mut is_done) = (false, false);
     for frame in frames {
         if frame == "[DONE]" {
+            is_done = true;
             continue;
         }
         let Ok(chunk) = serde_json::from_str::<Chunk<'_>>(&frame) else { break };
@@ -150,7 +151,8 @@ pub(super) fn stream<'f>(
             return None;
         }
     }
-    reply.is_whole = !choices.is_empty() && choices.values().all(|(_, finish)| finish.is_some());
+    let is_finished = choices.values().all(|(_, finish)| finish.is_some());
+    reply.is_whole = is_done || (is_finished && !choices.is_empty());
     for (index, (_, (mut message, finish))) in choices.into_iter().enumerate() {
         merge::settle(&mut message);
         message.entry("role").or_insert_with(|| "assistant".into());

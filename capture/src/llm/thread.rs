@@ -11,7 +11,7 @@ use schemas::{Digest, Hasher};
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json::{at, text};
+use super::json::{Raw, at, text};
 
 /// Turns of the model that are remembered of one request, the last ones. A client that drops more of its history than these
 /// starts a new thread.
@@ -31,7 +31,7 @@ pub(super) struct Thread {
 /// What one message says.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Said {
-    role: String,
+    role: &'static str,
     words: String,
     ids: Vec<u8>,
     /// Parts of its content, and those of them that are results of tools.
@@ -41,10 +41,10 @@ pub(super) struct Said {
 
 impl Thread {
     /// Adds a message; returns its role.
-    pub(super) fn add(&mut self, message: &RawValue) -> Cow<'static, str> {
+    pub(super) fn add(&mut self, message: &RawValue) -> &'static str {
         let said = Said::read(message.get());
         let role = said.role();
-        match &*role {
+        match role {
             "system" => {}
             "assistant" => self.turn.join(&said),
             role => {
@@ -98,23 +98,18 @@ impl Said {
             Ok(()) => said,
             // Nested too deep, or half a surrogate: its bytes are its words.
             Err(_) => {
-                let role = text(at(serde_json::from_str(json).ok(), &["role"]));
-                let role = role.unwrap_or_default().into_owned();
+                let role = role(at(serde_json::from_str(json).ok(), &["role"]));
                 Self { role, words: json.to_owned(), ..Self::default() }
             }
         }
     }
 
-    fn role(&self) -> Cow<'static, str> {
-        match &*self.role {
-            "user" if self.parts > 0 && self.parts == self.results => "tool".into(),
-            "user" => "user".into(),
-            "assistant" | "model" => "assistant".into(),
-            "system" | "developer" => "system".into(),
-            "tool" | "function" => "tool".into(),
+    fn role(&self) -> &'static str {
+        match self.role {
+            "user" if self.parts > 0 && self.parts == self.results => "tool",
             // Gemini lets it be left out.
-            "" if self.parts > 0 => "user".into(),
-            _ => "".into(),
+            "" if self.parts > 0 => "user",
+            role => role,
         }
     }
 
@@ -204,9 +199,14 @@ impl Reader<'_> {
         let (mut id, mut name, mut kind) = (None, None, None);
         let mut is_thought = false;
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            let is_system = depth == 0 && said.role == "system";
             let mut inner = Reader { said: &mut *said, depth: depth + 1, is_call: false };
             match &*key {
-                "role" if depth == 0 => said.role = word(&mut map)?.unwrap_or_default(),
+                "role" if depth == 0 => said.role = role(map.next_value()?),
+                // Its words do not count.
+                "content" if is_system => {
+                    map.next_value::<IgnoredAny>()?;
+                }
                 "type" => kind = word(&mut map)?,
                 "id" => id = word(&mut map)?,
                 "name" => name = word(&mut map)?,
@@ -224,7 +224,7 @@ impl Reader<'_> {
                     map.next_value_seed(inner)?;
                 }
                 "functionResponse" => {
-                    (inner.is_call, kind) = (true, Some("tool_result".to_owned()));
+                    (inner.is_call, kind) = (true, Some("tool_result".into()));
                     map.next_value_seed(inner)?;
                 }
                 "function" if is_call => {
@@ -248,16 +248,26 @@ impl Reader<'_> {
             said.results += usize::from(kind == "tool_result");
         }
         if depth == 0 && said.role.is_empty() {
-            said.role = role_of_item(kind).to_owned();
+            said.role = role_of_item(kind);
         }
         Ok(())
     }
 }
 
 /// A string; `None` for anything else.
-fn word<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<String>, A::Error> {
-    let raw: &RawValue = map.next_value()?;
-    Ok(text(Some(raw)).map(Cow::into_owned))
+fn word<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Cow<'de, str>>, A::Error> {
+    map.next_value().map(text)
+}
+
+/// A role in our words.
+fn role(raw: Raw<'_>) -> &'static str {
+    match text(raw).as_deref() {
+        Some("user") => "user",
+        Some("assistant" | "model") => "assistant",
+        Some("system" | "developer") => "system",
+        Some("tool" | "function") => "tool",
+        _ => "",
+    }
 }
 
 /// Who an item of the Responses API is from that names no role.

@@ -2,8 +2,8 @@
 
 use hyper::HeaderMap;
 use hyper::header::{
-    CONNECTION, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 
 /// The header in which an agent shows the gateway's key.
@@ -19,6 +19,17 @@ pub(crate) fn to_upstream(headers: &mut HeaderMap, host: &HeaderValue) {
     headers.remove(EXPECT);
     headers.remove(KEY);
     headers.insert(HOST, host.clone());
+    join_cookies(headers);
+}
+
+/// HTTP/2 may take a cookie apart, and HTTP/1 has only one (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1
+        && let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, cookie);
+    }
 }
 
 /// Leaves what is for the client.
@@ -83,14 +94,17 @@ mod tests {
             ("proxy-authorization", "Basic x"),
             ("authorization", "Bearer x"),
             ("accept-encoding", "br"),
+            ("cookie", "a=1"),
             ("x-twice", "1"),
             ("x-twice", "2"),
+            ("cookie", "b=2"),
         ]);
         to_upstream(&mut headers, &HeaderValue::from_static("a.example"));
         let expected = map(&[
             ("host", "a.example"),
             ("authorization", "Bearer x"),
             ("accept-encoding", "br"),
+            ("cookie", "a=1; b=2"),
             ("x-twice", "1"),
             ("x-twice", "2"),
         ]);

@@ -1,7 +1,12 @@
 //! What passes: heads, framings and sessions.
 
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use ingest::OnFailure;
 use serde_json::json;
+use tokio::net::TcpStream;
 
 use super::record::read;
 use super::upstream::{Api, whole};
@@ -55,6 +60,32 @@ async fn a_request_goes_on_as_it_came_but_for_what_ends_at_a_proxy() {
         assert_eq!(event.rebuilt(&event.http()[0]), asked.as_bytes());
         assert_eq!(event.http()[1]["ended"], "complete");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_http_2_gets_what_one_of_http_1_does() {
+    let api = Api::saying(SAID).await;
+    let mut served = before(&api, |_| {}).await;
+    let stream = TokioIo::new(TcpStream::connect(&served.address).await.unwrap());
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = Request::post(served.llm("/v1/chat/completions")).header("te", "trailers");
+    let request = request.header("cookie", "a=1").header("cookie", "b=2");
+    let request = request.body(Full::new(bytes::Bytes::from(CHAT))).unwrap();
+    let answer = sender.send_request(request).await.unwrap();
+    assert_eq!(answer.status().as_u16(), 200);
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), SAID);
+    drop(sender);
+    connection.await.unwrap().unwrap();
+    let asked = &api.asked()[0];
+    assert_eq!(
+        (&asked.headers["cookie"], &*asked.body),
+        (&"a=1; b=2".parse().unwrap(), CHAT.as_bytes())
+    );
+    assert_eq!(asked.headers["host"].to_str().unwrap(), api.url.strip_prefix("http://").unwrap());
+    served.end().await;
+    let events = read(&served);
+    assert_eq!((events.len(), events[0].rebuilt(&events[0].http()[1])), (1, SAID.into()));
 }
 
 /// Once as it is, once on a fail-closed route: the bytes are the same.
