@@ -120,7 +120,7 @@ mod tests {
                     _ => format!("\\u{unit:04x}"),
                 }).collect();
             }
-            let raw = json[1..json.len() - 1].as_bytes();
+            let raw = &json.as_bytes()[1..json.len() - 1];
             let read = Text::read(raw);
             prop_assert_eq!(&*read.text, text.as_bytes());
             prop_assert_eq!(read.place(&(0..read.text.len())), 0..raw.len());
