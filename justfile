@@ -32,9 +32,10 @@ real DATA:
 bench DATA:
     cargo run --release -p tests --bin bench -- {{DATA}}
 
-# What recording exchanges with model APIs costs, beside a bare proxy.
-bench-proxy:
-    cargo run --release -p ingest --example llm_proxy
+# Agents of real SDKs, installed from their registries, against recorded answers; what was captured of each is checked.
+capture DATA:
+    cargo build
+    tests/capture/run.sh --binary target/debug/chancery {{DATA}}
 
 demo:
     cargo run --release -- demo

@@ -28,10 +28,10 @@ pub(crate) async fn run(args: Demo) -> anyhow::Result<Exit> {
     let dir = folder(args.dir)?;
     let shown = dir.display();
     notice(format_args!("a deployment in {shown}: log in spool/, sealed segments in store/"));
-    let listen = ([127, 0, 0, 1], 0).into();
+    let listen = [([127, 0, 0, 1], 0).into()];
     let auth = ingest::Auth::loopback(Tenant::new("default")?);
     let sections = up::sections(&cli::SettingsArgs::default())?;
-    let mut deployment = Deployment::start(&dir, listen, auth, sections).await?;
+    let mut deployment = Deployment::start(&dir, &listen, auth, sections).await?;
     let sessions = Sessions::new(Micros(up::gateway_epoch()?));
     notice(format_args!("agents send to {}", deployment.url()));
     let door = Door::new(&deployment.url(), None)?;
@@ -48,7 +48,8 @@ pub(crate) async fn run(args: Demo) -> anyhow::Result<Exit> {
     let verified = verify::run(args).await?;
     notice(format_args!("chancery trace {shown} {}:", sessions.refund.id));
     let store = cli::Store { store, tenant: None, json: json() };
-    let trace = cli::Trace { store, session: sessions.refund.id.clone(), full: false };
+    let session = Some(sessions.refund.id.clone());
+    let trace = cli::Trace { store, session, trace_id: None, only: true, full: false };
     let traced = read::trace(trace).await?;
     whats_next(&dir, &sessions);
     Ok(if verified == Exit::Good { traced } else { verified })

@@ -60,11 +60,11 @@ async fn check(input: Input) -> anyhow::Result<()> {
 /// Through a deployment of our own, which seals all of it before this returns.
 async fn into_folder(dir: &Path, input: Input, making: Making) -> anyhow::Result<()> {
     let tenant = making.tenant.as_deref().unwrap_or("default");
-    let listen = ([127, 0, 0, 1], 0).into();
+    let listen = [([127, 0, 0, 1], 0).into()];
     let tenant = Tenant::new(tenant).or_exit(Exit::Usage, "--tenant cannot be used")?;
     let auth = ingest::Auth::loopback(tenant);
     let sections = up::sections(&SettingsArgs::default())?;
-    let mut deployment = Deployment::start(dir, listen, auth, sections).await?;
+    let mut deployment = Deployment::start(dir, &listen, auth, sections).await?;
     let door = Door::new(&deployment.url(), None)?;
     let sent = tokio::select! {
         sent = send(input, door, making) => sent,

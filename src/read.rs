@@ -1,7 +1,7 @@
 //! The commands that read sessions: `sessions`, `trace`, `export`.
 
 use std::env;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 
@@ -65,7 +65,14 @@ fn line(out: &mut dyn Write, session: &SessionSummary) -> io::Result<()> {
 pub(crate) async fn trace(args: cli::Trace) -> anyhow::Result<Exit> {
     let store = open(&args.store.store)?;
     let tenant = tenant(&args.store)?;
-    let trace = replay::trace(&store, tenant.as_ref(), &args.session).await.map_err(failure)?;
+    let tenant = tenant.as_ref();
+    let trace = match (&args.session, args.trace_id, args.only) {
+        (Some(session), _, true) => replay::trace(&store, tenant, session).await,
+        (Some(session), _, false) => replay::trace_joined(&store, tenant, session).await,
+        (None, Some(trace), _) => replay::trace_of_id(&store, tenant, trace).await,
+        (None, None, _) => return Err(Exit::Usage.error("name a session, or a --trace-id")),
+    };
+    let trace = trace.map_err(failure)?;
     let color = io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none();
     let width = env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).unwrap_or(WIDTH);
     let options = TerminalOptions { width, full: args.full, color };
@@ -82,12 +89,19 @@ pub(crate) async fn trace(args: cli::Trace) -> anyhow::Result<Exit> {
 /// Writes sessions out. All forms are JSON already.
 pub(crate) async fn export(args: cli::Export) -> anyhow::Result<Exit> {
     let store = open(&args.store.store)?;
-    let form = match args.form {
-        cli::ExportForm::Jsonl => ExportForm::Events,
-        cli::ExportForm::OpenaiChat => ExportForm::OpenAiChat,
-    };
     let tenant = tenant(&args.store)?;
-    let options = ExportOptions { sessions: args.session, tenant, form };
+    let options =
+        |form| ExportOptions { sessions: args.session.clone(), tenant: tenant.clone(), form };
+    let options = match (args.form, &args.output) {
+        (cli::ExportForm::Jsonl, _) => options(ExportForm::Events),
+        (cli::ExportForm::OpenaiChat, _) => options(ExportForm::OpenAiChat),
+        (cli::ExportForm::Exchanges, Some(folder)) => {
+            return exchanges(&store, options(ExportForm::Events), folder).await;
+        }
+        (cli::ExportForm::Exchanges, None) => {
+            return Err(Exit::Usage.error("exchanges go into a folder: name one with --output"));
+        }
+    };
     let exported = match &args.output {
         None => {
             let mut out = BufWriter::new(Stdout::new());
@@ -102,6 +116,25 @@ pub(crate) async fn export(args: cli::Export) -> anyhow::Result<Exit> {
         notice(format_args!("{sessions} sessions in {lines} lines"));
     }
     Ok(Exit::Good)
+}
+
+/// Writes exchanges into a folder, where nothing is overwritten.
+async fn exchanges(store: &Store, options: ExportOptions, folder: &Path) -> anyhow::Result<Exit> {
+    let what = || format!("cannot write into {}", folder.display());
+    fs::create_dir_all(folder).or_exit(Exit::Usage, what())?;
+    let index = File::create_new(folder.join("index.jsonl")).or_exit(Exit::Usage, what())?;
+    let mut index = BufWriter::new(index);
+    let file = |name: &str, bytes: &[u8]| File::create_new(folder.join(name))?.write_all(bytes);
+    let exported = replay::export_exchanges(store, options, &mut index, file).await;
+    let exported = exported.map_err(failure)?;
+    index.flush().or_exit(Exit::Infrastructure, what())?;
+    let replay::ExportedExchanges { sessions, exchanges, bodies, missing } = exported;
+    notice(format_args!("{exchanges} exchanges of {sessions} sessions, {bodies} bodies"));
+    if missing == 0 {
+        return Ok(Exit::Good);
+    }
+    notice(format_args!("{missing} bodies could not be put together: index.jsonl says why"));
+    Ok(Exit::Incomplete)
 }
 
 async fn into_file(

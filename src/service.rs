@@ -36,10 +36,8 @@ pub(crate) async fn ingest(args: cli::Ingest) -> anyhow::Result<Exit> {
     };
     let sinks = sinks(args.spool, &sections).await?;
     let auth = ingest::Auth::keys(&args.keys).map_err(failure)?;
-    let listener = TcpListener::bind(args.listen)
-        .await
-        .or_exit(Exit::Infrastructure, format!("cannot listen on {}", args.listen))?;
-    let address = listener.local_addr()?;
+    let listeners = bind(&args.at.listen).await?;
+    let addresses = addresses(&listeners)?;
     let gateway = ingest::Gateway::new(sections.ingest, sinks, auth, gateway_epoch()?);
     let gateway = gateway.map_err(failure)?;
     let gateway = match claims {
@@ -52,8 +50,8 @@ pub(crate) async fn ingest(args: cli::Ingest) -> anyhow::Result<Exit> {
     };
     let gateway = Arc::new(gateway.with_frames(frames));
     let stop = CancellationToken::new();
-    let mut serving = tokio::spawn(ingest::serve(listener, gateway, stop.clone()));
-    notice(format_args!("listening on http://{address}"));
+    let mut serving = tokio::spawn(ingest::serve(listeners, gateway, stop.clone()));
+    tell(&addresses);
     let served = tokio::select! {
         () = signals.came() => {
             stop.cancel();
@@ -63,6 +61,29 @@ pub(crate) async fn ingest(args: cli::Ingest) -> anyhow::Result<Exit> {
     };
     served.context("the gateway's task failed")?.map_err(failure)?;
     Ok(Exit::Good)
+}
+
+/// Listens on these addresses.
+pub(crate) async fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        let bound = TcpListener::bind(address).await;
+        let what = || format!("cannot listen on {address}; --listen names other addresses");
+        listeners.push(bound.or_exit(Exit::Infrastructure, what())?);
+    }
+    Ok(listeners)
+}
+
+/// The addresses that were taken.
+pub(crate) fn addresses(listeners: &[TcpListener]) -> anyhow::Result<Vec<SocketAddr>> {
+    Ok(listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?)
+}
+
+/// Says where agents reach us.
+pub(crate) fn tell(addresses: &[SocketAddr]) {
+    for address in addresses {
+        notice(format_args!("listening on http://{address}"));
+    }
 }
 
 /// The topics, each with its part of the spool. The brokers are asked for them, which takes a while if they are away.
@@ -115,11 +136,11 @@ fn line(out: &mut dyn Write, key: &Key, as_json: bool) -> std::io::Result<()> {
 }
 
 /// Who may send: holders of keys, or, without a file of keys, everybody on this machine.
-pub(crate) fn auth(who: &cli::Who, listen: SocketAddr) -> anyhow::Result<ingest::Auth> {
+pub(crate) fn auth(who: &cli::Who, listen: &[SocketAddr]) -> anyhow::Result<ingest::Auth> {
     if let Some(path) = &who.keys {
         return ingest::Auth::keys(path).map_err(failure);
     }
-    if !listen.ip().is_loopback() {
+    if let Some(listen) = listen.iter().find(|listen| !listen.ip().is_loopback()) {
         let why = format!("--listen {listen} is not a loopback address, so it needs --keys");
         return Err(Exit::Usage.error(why));
     }

@@ -13,7 +13,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use prometheus_client::registry::Registry;
 use schemas::Topic;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -24,7 +23,7 @@ use crate::log_key;
 use crate::metrics;
 use crate::output::notice;
 use crate::sections::Sections;
-use crate::service::{auth, failure};
+use crate::service::{addresses, auth, bind, failure, tell};
 use crate::signal;
 
 /// The one topic.
@@ -36,10 +35,10 @@ const SEGMENT_AGE_MAX_MS: i64 = 5000;
 pub(crate) async fn run(args: Up) -> anyhow::Result<Exit> {
     let sections = sections(&args.upstreams.with(&args.settings))?;
     let mut signals = signal::Stop::new()?;
-    let auth = auth(&args.who, args.listen)?;
-    let mut deployment = Deployment::start(&args.dir, args.listen, auth, sections).await?;
+    let auth = auth(&args.who, &args.at.listen)?;
+    let mut deployment = Deployment::start(&args.dir, &args.at.listen, auth, sections).await?;
     notice("nothing is locked: the store is a folder of this machine");
-    notice(format_args!("listening on {}", deployment.url()));
+    tell(&deployment.addresses);
     tokio::select! {
         () = signals.came() => deployment.stop().await?,
         ended = deployment.ended() => ended.and(Err(anyhow::anyhow!("it stopped by itself")))?,
@@ -57,7 +56,8 @@ pub(crate) fn sections(args: &SettingsArgs) -> anyhow::Result<Sections> {
 /// A running deployment. Dropped without [`Deployment::stop`], it seals nothing more.
 #[derive(Debug)]
 pub(crate) struct Deployment {
-    address: SocketAddr,
+    /// One at least.
+    addresses: Vec<SocketAddr>,
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
 }
@@ -66,7 +66,7 @@ impl Deployment {
     /// Opens `dir`, which is made if need be, and begins to listen.
     pub(crate) async fn start(
         dir: &Path,
-        listen: SocketAddr,
+        listen: &[SocketAddr],
         auth: ingest::Auth,
         sections: Sections,
     ) -> anyhow::Result<Self> {
@@ -77,17 +77,15 @@ impl Deployment {
         let mut registry = Registry::default();
         let counted = sealer::Metrics::new(&mut registry);
 
-        let listener = TcpListener::bind(listen)
-            .await
-            .or_exit(Exit::Infrastructure, format!("cannot listen on {listen}"))?;
-        let address = listener.local_addr()?;
+        let listeners = bind(listen).await?;
+        let addresses = addresses(&listeners)?;
         let sink = ingest::Sink::spool(spool).map_err(failure)?;
         let gateway = ingest::Gateway::new(sections.ingest, sink, auth, gateway_epoch()?);
         let gateway = Arc::new(gateway.map_err(failure)?);
 
         let (stop, seal_left) = (CancellationToken::new(), CancellationToken::new());
         metrics::serve(&sections.metrics, registry, seal_left.clone()).await?;
-        let serving = tokio::spawn(ingest::serve(listener, gateway, stop.clone()));
+        let serving = tokio::spawn(ingest::serve(listeners, gateway, stop.clone()));
         let enrolling = sealer::Enrolling {
             signers: vec![log_key::of_folder(dir)?],
             policy: log_key::policy(sections.log.policy.as_deref())?,
@@ -98,12 +96,12 @@ impl Deployment {
             sealer::run(source, store, sections, None, enrolling, counted, seal_left.clone());
         let sealing = tokio::spawn(sealing);
         let task = tokio::spawn(supervise(serving, sealing, stop.clone(), seal_left));
-        Ok(Self { address, stop, task })
+        Ok(Self { addresses, stop, task })
     }
 
     /// Where agents send events.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.addresses.first().map(|address| format!("http://{address}")).unwrap_or_default()
     }
 
     /// Waits until it ends without having been told to.

@@ -3,9 +3,11 @@
 //! CORE, all of it: values in, values out. It listens nowhere and writes nothing; the doors that do are `ingest`'s. Whatever
 //! came stays, verbatim, in the contents of a happening: what has no field of its own is a body of kind `attributes`.
 
+mod convention;
 mod happening;
 pub mod llm;
 pub mod mcp;
+pub mod otlp;
 pub mod redact;
 
 pub use happening::{Content, Happening, NAME_BYTES_MAX, Slot, is_name};

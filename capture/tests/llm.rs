@@ -1,5 +1,7 @@
 //! Exchanges with model APIs: whatever they say, their bytes can be rebuilt from the contents, and nothing panics.
 
+#![cfg(test)]
+
 use std::io::{Read, Write};
 
 use bytes::Bytes;

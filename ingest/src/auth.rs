@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use schemas::{Digest, Tenant};
 use subtle::ConstantTimeEq;
 
@@ -77,13 +79,15 @@ impl Auth {
         }
     }
 
-    /// Judges a request by its `Authorization` and `Origin`.
+    /// Judges a request by its `Authorization`, the key in a header of our own, which goes before, and `Origin`.
     pub(crate) fn authenticate(
         &self,
         authorization: Option<&str>,
+        key: Option<&str>,
         origin: Option<&str>,
     ) -> Result<Credential, Refusal> {
-        self.judge(authorization.and_then(bearer), origin)
+        let presented = key.map(str::to_owned).or_else(|| presented(authorization?));
+        self.judge(presented.as_deref(), origin)
     }
 
     /// Judges a request by the key that it shows and its `Origin`.
@@ -107,9 +111,18 @@ impl Auth {
     }
 }
 
-fn bearer(authorization: &str) -> Option<&str> {
-    let (scheme, key) = authorization.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+/// The key in an `Authorization`: a bearer's, or the password of whatever user.
+fn presented(authorization: &str) -> Option<String> {
+    let (scheme, credentials) = authorization.split_once(' ')?;
+    let credentials = credentials.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(credentials.to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
+    pair.split_once(':').map(|(_, password)| password.to_owned())
 }
 
 impl KeysFile {
@@ -167,9 +180,13 @@ mod tests {
         let key = keys::create(&path, "acme").unwrap();
         let other = keys::create(&path, "other").unwrap();
         let auth = Auth::keys(&path).unwrap();
-        let ask = |header: &str| auth.authenticate(Some(header), None);
+        let ask = |header: &str| auth.authenticate(Some(header), None, None);
         assert_eq!(ask(&format!("Bearer {key}")).unwrap().tenant.as_str(), "acme");
         assert_eq!(ask(&format!("bearer  {other} ")).unwrap().tenant.as_str(), "other");
+        let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
+        assert_eq!(ask(&basic(&format!("anybody:{key}"))).unwrap().tenant.as_str(), "acme");
+        let both = auth.authenticate(Some(&basic("a:b")), Some(&other), None);
+        assert_eq!(both.unwrap().tenant.as_str(), "other");
         let (id, secret) = keys::parse(&key).unwrap();
         let (other_id, _) = keys::parse(&other).unwrap();
         for header in [
@@ -178,6 +195,8 @@ mod tests {
             "Bearer ",
             &key,
             &format!("Basic {key}"),
+            &basic(&key),
+            &basic(&format!("{key}:")),
             &format!("Bearer {key}x"),
             &format!("Bearer chk_{id}_"),
             &format!("Bearer chk_{other_id}_{secret}"),
@@ -185,7 +204,7 @@ mod tests {
         ] {
             assert_eq!(code(ask(header)), Code::Unauthorized, "{header}");
         }
-        assert_eq!(code(auth.authenticate(None, None)), Code::Unauthorized);
+        assert_eq!(code(auth.authenticate(None, None, None)), Code::Unauthorized);
     }
 
     /// The file is changed under a running gateway; the second in between is skipped by hand.
@@ -198,7 +217,7 @@ mod tests {
         let look = || {
             let Door::Keys(file) = &auth.0 else { panic!("keys") };
             file.state.lock().unwrap().looked_at -= LOOK_EVERY;
-            auth.authenticate(Some(&header), None)
+            auth.authenticate(Some(&header), None, None)
         };
         std::fs::write(&path, "broken").unwrap();
         assert!(look().is_ok());
@@ -215,7 +234,7 @@ mod tests {
         {
             assert_eq!(auth.check(address.parse().unwrap()).is_ok(), good, "{address}");
         }
-        assert_eq!(auth.authenticate(None, None).unwrap().id, "");
-        assert_eq!(code(auth.authenticate(None, Some("https://a.example"))), Code::Forbidden);
+        assert_eq!(auth.authenticate(None, None, None).unwrap().id, "");
+        assert_eq!(code(auth.authenticate(None, None, Some("https://a.example"))), Code::Forbidden);
     }
 }

@@ -30,14 +30,16 @@ pub struct Config {
     /// broker's pauses, less than clients wait.
     pub spool_patience_ms: u64,
 
-    /// Bytes of a request's body as sent. Default 32 MiB: twice the largest event.
+    /// Bytes of a request's body as sent. Default 64 MiB: what OTLP exporters send at most.
     pub body_bytes_max: usize,
-    /// Bytes of a request's body after gunzip. Default 64 MiB: what one request may cost in memory.
+    /// Bytes of a request's body, decompressed. Default 64 MiB: what one request may cost in memory.
     pub decompressed_bytes_max: usize,
     /// Times its compressed size that a body may grow to, beyond its first MiB. Default 100: chat histories reach 30.
     pub decompressed_ratio_max: usize,
     /// Depth of arrays and objects in a request. Default 64: half of what common JSON readers follow.
     pub nesting_max: usize,
+    /// Messages (spans, attributes, values, …) in an export by OTLP. Default 1,000,000: some 128 MB once decoded.
+    pub otlp_messages_max: usize,
     /// Events in a request. Default 10,000: a batch of small ones fills a few MiB.
     pub events_max: usize,
     /// Top-level fields of an event. Default 512: the event has some 70 of its own.
@@ -96,10 +98,11 @@ impl Default for Config {
             redaction: "default".to_owned(),
             spool_bytes_max: 10 << 30,
             spool_patience_ms: 2000,
-            body_bytes_max: 32 << 20,
+            body_bytes_max: 64 << 20,
             decompressed_bytes_max: 64 << 20,
             decompressed_ratio_max: 100,
             nesting_max: 64,
+            otlp_messages_max: 1_000_000,
             events_max: 10_000,
             fields_max: 512,
             contents_max: 8192,

@@ -19,10 +19,11 @@ use futures_util::FutureExt;
 use futures_util::future::Shared;
 use schemas::{Digest, EventId, Micros, SessionId};
 use spool::Message;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use crate::admit::{self, Admitted, Answer, Outcome, Pending, Plan, State};
 use crate::auth::{Auth, Credential};
+use crate::budget::{Budget, Reservation};
 use crate::claim::{Claim, Halt};
 use crate::claims::Claims;
 use crate::class::Class;
@@ -60,8 +61,7 @@ pub struct Gateway {
     pub(crate) metrics: Metrics,
     pub(crate) epoch: i64,
     state: Mutex<State<Wait>>,
-    /// A permit is a byte of a request under way.
-    budget: Arc<Semaphore>,
+    pub(crate) budget: Budget,
 }
 
 /// How to wait for one message of a request.
@@ -101,35 +101,6 @@ pub(crate) struct Submitted {
     outcome: Shared<oneshot::Receiver<Arc<[bool]>>>,
 }
 
-/// Bytes taken from the budget; given back when dropped.
-#[derive(Debug)]
-pub(crate) struct Reservation {
-    budget: Arc<Semaphore>,
-    permit: OwnedSemaphorePermit,
-}
-
-impl Reservation {
-    /// Takes more bytes, or says that there are too many under way.
-    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
-        let busy = || Refusal::unavailable("too many bytes of requests are under way");
-        let count = u32::try_from(bytes).map_err(|_| busy())?;
-        let more = Arc::clone(&self.budget).try_acquire_many_owned(count).map_err(|_| busy())?;
-        self.permit.merge(more);
-        Ok(())
-    }
-
-    /// Takes over what another has taken.
-    pub(crate) fn merge(&mut self, other: Self) {
-        self.permit.merge(other.permit);
-    }
-
-    /// Hands over all that it has taken.
-    pub(crate) fn take(&mut self) -> Option<Self> {
-        let permit = self.permit.split(self.permit.num_permits())?;
-        Some(Self { budget: Arc::clone(&self.budget), permit })
-    }
-}
-
 impl Gateway {
     /// A gateway whose admissions say `gateway_epoch`, which must be greater than that of any before it with the same
     /// `gateway_id`: the time of the start in microseconds will do.
@@ -152,7 +123,7 @@ impl Gateway {
             );
             return Err(Error::Config { field: "topics", why });
         }
-        let budget = Arc::new(Semaphore::new(config.in_flight_bytes_max));
+        let budget = Budget::new(config.in_flight_bytes_max);
         let (metrics, state) = (Metrics::new(), Mutex::new(State::new()));
         let claims = None;
         let (frames, sources, epoch) = (Frames::default(), None, gateway_epoch);
@@ -192,18 +163,6 @@ impl Gateway {
     pub fn with_claims(self, claims: Claims) -> Result<Self, Error> {
         claims.check(&self.config)?;
         Ok(Self { claims: Some(claims), ..self })
-    }
-
-    pub(crate) fn reserve(&self) -> Result<Reservation, Refusal> {
-        let busy = |_| Refusal::unavailable("the gateway is stopping");
-        let budget = Arc::clone(&self.budget);
-        let permit = Arc::clone(&budget).try_acquire_many_owned(0).map_err(busy)?;
-        Ok(Reservation { budget, permit })
-    }
-
-    /// Bytes of requests under way.
-    pub(crate) fn in_flight_bytes(&self) -> usize {
-        self.config.in_flight_bytes_max.saturating_sub(self.budget.available_permits())
     }
 
     /// Hands the request's events to the sinks, all of them or none.

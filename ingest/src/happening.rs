@@ -17,8 +17,9 @@ pub(crate) fn drafts<'a>(
     draw: Draw<'_>,
 ) -> Result<Vec<Draft<'a>>, Refusal> {
     let mut drafts = Vec::with_capacity(happenings.len());
+    let made = made_session(happenings, intake)?;
     for (index, (happening, session)) in happenings.iter().zip(sessions).enumerate() {
-        let draft = draft(happening, session, intake, draw);
+        let draft = draft(happening, session, &made, intake, draw);
         drafts.push(draft.map_err(|refusal| refusal.at(index))?);
     }
     Ok(drafts)
@@ -27,6 +28,7 @@ pub(crate) fn drafts<'a>(
 fn draft<'a>(
     happening: &'a Happening,
     session: Option<SessionId>,
+    made: &SessionId,
     intake: &Intake<'_>,
     draw: Draw<'_>,
 ) -> Result<Draft<'a>, Refusal> {
@@ -35,7 +37,7 @@ fn draft<'a>(
     envelope.tenant = Cow::Owned(intake.tenant.to_string());
     let session_made = envelope.session_id.is_empty() && session.is_none();
     if envelope.session_id.is_empty() {
-        envelope.session_id = Cow::Owned(session.as_ref().unwrap_or(intake.session).to_string());
+        envelope.session_id = Cow::Owned(session.as_ref().unwrap_or(made).to_string());
     }
     let session = SessionId::new(&envelope.session_id)
         .map_err(|_| Refusal::field("session_id", "must be 1 to 512 bytes long"))?;
@@ -60,6 +62,20 @@ fn draft<'a>(
     let (slots, identity) = (happening.slots.clone(), happening.identity);
     let (class, given) = (None, None);
     Ok(Draft { envelope, parts, slots, key, fingerprint, identity, session_made, class, given })
+}
+
+/// The session of happenings that have neither a session nor a trace: derived from the first of them that has an identity, so
+/// that a request which is sent again has the same one.
+fn made_session(happenings: &[Happening], intake: &Intake<'_>) -> Result<SessionId, Refusal> {
+    let Some((happening, identity)) =
+        happenings.iter().find_map(|happening| Some((happening, happening.identity?)))
+    else {
+        return Ok(intake.session.clone());
+    };
+    let id =
+        derived_id(happening.envelope.occurred_at, intake.tenant.as_str().as_bytes(), &identity);
+    let session = uuid::Uuid::from_bytes(id.0).to_string();
+    SessionId::new(&session).map_err(|_| Refusal::field("session_id", "cannot be made"))
 }
 
 fn part(content: &Content, salt: Salt) -> Part<'_> {

@@ -22,15 +22,21 @@ use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
 use tracing::Instrument;
 
+use crate::auth::Credential;
 use crate::avro_door::Series;
+use crate::budget::Reservation;
 use crate::form::Form;
-use crate::gateway::{Accepted, Gateway, Request, Reservation};
+use crate::gateway::{Accepted, Gateway, Request};
+use crate::inflate::Encoding;
 use crate::llm::Llm;
 use crate::load::Load;
+use crate::otlp;
 use crate::refusal::{Code, Refusal};
 
-const JSON: &str = "application/json";
+pub(crate) const JSON: &str = "application/json";
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Where a key stands that may not stand in `Authorization`.
+const KEY: HeaderName = HeaderName::from_static("x-chancery-key");
 /// What a body may be announced as.
 const MEDIA_TYPES: [(&str, Form); 4] = [
     (JSON, Form::Json),
@@ -45,6 +51,7 @@ pub(crate) fn router(gateway: Arc<Gateway>, llm: Arc<Llm>) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .merge(otlp::router())
         .fallback(async || Refusal::new(Code::NotFound, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             Refusal::new(Code::MethodNotAllowed, "this path does not take this method")
@@ -57,15 +64,10 @@ async fn events(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, body: B
     let started = Instant::now();
     let span = tracing::debug_span!("accept");
     let outcome = accept(&gateway, &headers, body).instrument(span).await;
-    gateway.metrics.duration.observe(started.elapsed().as_secs_f64());
-    let name = outcome.as_ref().map_or_else(|refusal| refusal.code.name_and_status().0, |_| "ok");
-    gateway.metrics.request(name);
+    gateway.metrics.answered(outcome.as_ref().err(), started.elapsed());
     match outcome {
         Ok(events) => answer(&events, gateway.config.receipts.as_deref()),
-        Err(refusal) => {
-            tracing::debug!(code = name, message = refusal.message, "request refused");
-            refusal.into_response()
-        }
+        Err(refusal) => refusal.into_response(),
     }
 }
 
@@ -74,19 +76,35 @@ async fn accept(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Vec<Accepted>, Refusal> {
-    let [authorization, origin] = [AUTHORIZATION, ORIGIN].map(|name| text(headers, &name));
-    let credential = gateway.auth.authenticate(authorization, origin)?;
+    let credential = credential(gateway, headers)?;
     let form = form(headers)?;
-    let is_gzip = is_gzip(headers)?;
-    let mut reservation = gateway.reserve()?;
-    let limit = Duration::from_millis(gateway.config.body_timeout_ms);
-    let read = tokio::time::timeout(limit, read(gateway, headers, body, &mut reservation)).await;
-    let late = |_| Refusal::new(Code::Timeout, "the body did not come in time");
-    let body = read.map_err(late)??;
-    let load = Load::Body { bytes: body, form, is_gzip };
+    let encoding = encoding(headers)?;
+    let mut reservation = gateway.budget.reserve()?;
+    let body = self::body(gateway, headers, body, &mut reservation).await?;
+    let load = Load::Body { bytes: body, form, encoding };
     let submitted =
         gateway.admit(Request { load, capture_point: "http", credential, reservation }).await?;
     gateway.wait(submitted).await
+}
+
+/// Who is asking.
+pub(crate) fn credential(gateway: &Gateway, headers: &HeaderMap) -> Result<Credential, Refusal> {
+    let [authorization, key, origin] =
+        [AUTHORIZATION, KEY, ORIGIN].map(|name| text(headers, &name));
+    gateway.auth.authenticate(authorization, key, origin)
+}
+
+/// The request's body as it came, under limits of size and time.
+pub(crate) async fn body(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    body: Body,
+    reservation: &mut Reservation,
+) -> Result<Bytes, Refusal> {
+    let limit = Duration::from_millis(gateway.config.body_timeout_ms);
+    let read = tokio::time::timeout(limit, read(gateway, headers, body, reservation)).await;
+    let late = |_| Refusal::new(Code::Timeout, "the body did not come in time");
+    read.map_err(late)?
 }
 
 /// The one value of a header that is text.
@@ -94,9 +112,14 @@ fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
+/// What a body is announced as, without parameters.
+pub(crate) fn media_type(headers: &HeaderMap) -> &str {
     let given = text(headers, &CONTENT_TYPE).unwrap_or_default();
-    let given = given.split(';').next().unwrap_or_default().trim();
+    given.split(';').next().unwrap_or_default().trim()
+}
+
+fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
+    let given = media_type(headers);
     let known = MEDIA_TYPES.iter().find(|(known, _)| given.eq_ignore_ascii_case(known));
     known.map(|(_, form)| *form).ok_or_else(|| {
         let known = MEDIA_TYPES.map(|(known, _)| known).join(", ");
@@ -104,16 +127,15 @@ fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
     })
 }
 
-/// One layer of gzip at most.
-fn is_gzip(headers: &HeaderMap) -> Result<bool, Refusal> {
+/// One layer of compression at most.
+pub(crate) fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     let mut given = headers.get_all(CONTENT_ENCODING).iter();
     let known = match (given.next().map(HeaderValue::to_str), given.next()) {
-        (None, _) => Some(false),
-        (Some(Ok(one)), None) if one.trim().eq_ignore_ascii_case("gzip") => Some(true),
-        (Some(Ok(one)), None) if one.trim().eq_ignore_ascii_case("identity") => Some(false),
+        (None, _) => Some(Encoding::Identity),
+        (Some(Ok(one)), None) => Encoding::named(one),
         _ => None,
     };
-    let why = "content-encoding must be gzip, once, or identity";
+    let why = "content-encoding must be one of gzip, zstd, deflate, once, or identity";
     known.ok_or_else(|| Refusal::new(Code::UnsupportedMediaType, why))
 }
 
@@ -191,7 +213,7 @@ async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
 }
 
 async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
-    match gateway.metrics.text(gateway.in_flight_bytes(), &gateway.sinks) {
+    match gateway.metrics.text(gateway.budget.taken(), &gateway.sinks) {
         Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(_) => Refusal::new(Code::Internal, "the metrics have no text").into_response(),
     }

@@ -19,7 +19,7 @@ pub(crate) fn events<'a>(body: &'a [u8], config: &Config) -> Result<Vec<&'a RawV
     let text = std::str::from_utf8(body).map_err(|error| {
         Refusal::body(format!("the body is not UTF-8 at byte {}", error.valid_up_to()))
     })?;
-    if depth(body) > config.nesting_max {
+    if shape(body).0 > config.nesting_max {
         let (limit, max) = ("nesting_max", config.nesting_max);
         return Err(Refusal::limit(Code::LimitExceeded, "the body is nested", limit, max));
     }
@@ -50,14 +50,15 @@ pub(crate) fn events<'a>(body: &'a [u8], config: &Config) -> Result<Vec<&'a RawV
     Ok(events)
 }
 
-/// How deep arrays and objects are nested. Of what is not JSON it may say anything.
-fn depth(body: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0_usize);
+/// How deep arrays and objects are nested, and how many there are. Of what is not JSON it may say anything.
+pub(crate) fn shape(body: &[u8]) -> (usize, usize) {
+    let (mut depth, mut deepest, mut count) = (0_usize, 0_usize, 0_usize);
     let mut bytes = body.iter();
     while let Some(byte) = bytes.next() {
         match byte {
             b'[' | b'{' => {
                 depth += 1;
+                count += 1;
                 deepest = deepest.max(depth);
             }
             b']' | b'}' => depth = depth.saturating_sub(1),
@@ -65,7 +66,7 @@ fn depth(body: &[u8]) -> usize {
             _ => {}
         }
     }
-    deepest
+    (deepest, count)
 }
 
 fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {

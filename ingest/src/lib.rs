@@ -4,8 +4,8 @@
 //! the admission, and answers when the sink (Kafka, or the spool on disk) says that they are durable. `docs/events.md` is the page for its clients.
 //!
 //! CORE (values, time and random bytes in; values out): `json`, `content`, `draft`, `session`, `memory`, `class`, `claim`,
-//! `door`, `given`, `avro_door`, `happening`, `traces`, `redact`, `admit`, `course`, `refusal`, `gunzip`. SHELL (effects, no rules): `random`, `file`, `keys`, `sources`, `frames`, `form`, `load`, `redaction`, `auth`, `produce`, `group`, `kafka`,
-//! `batch`, `relay`, `away`, `sinks`, `claims`, `gateway`, `http`, `serve`, `metrics`. Of what it wrote it reads only the
+//! `door`, `given`, `avro_door`, `happening`, `traces`, `redact`, `admit`, `course`, `refusal`, `inflate`. SHELL (effects, no rules): `random`, `file`, `keys`, `sources`, `frames`, `form`, `load`, `redaction`, `auth`, `produce`, `group`, `kafka`,
+//! `batch`, `relay`, `away`, `sinks`, `claims`, `budget`, `gateway`, `http`, `serve`, `metrics`. Of what it wrote it reads only the
 //! spool, and it never calls another program.
 
 mod admit;
@@ -13,6 +13,7 @@ mod auth;
 mod avro_door;
 mod away;
 mod batch;
+mod budget;
 mod claim;
 mod claims;
 mod class;
@@ -28,9 +29,9 @@ mod frames;
 mod gateway;
 mod given;
 mod group;
-mod gunzip;
 mod happening;
 mod http;
+mod inflate;
 mod json;
 mod kafka;
 pub mod keys;
@@ -39,6 +40,7 @@ mod load;
 mod mcp;
 mod memory;
 mod metrics;
+mod otlp;
 mod produce;
 mod random;
 mod redact;

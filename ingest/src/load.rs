@@ -9,8 +9,8 @@ use crate::config::Config;
 use crate::draft::{Draft, Intake};
 use crate::form::Form;
 use crate::frames::Frames;
-use crate::gunzip::gunzip;
 use crate::happening;
+use crate::inflate::{self, Encoding};
 use crate::random::Random;
 use crate::refusal::Refusal;
 use crate::traces::Traces;
@@ -21,12 +21,10 @@ pub(crate) enum Load {
     Body {
         bytes: Bytes,
         form: Form,
-        is_gzip: bool,
+        encoding: Encoding,
     },
-    #[expect(dead_code, reason = "made by the doors to come")]
-    Happenings(Vec<Happening>),
-    /// Which may be handed in again, should one of them be refused.
-    Shared(Arc<[Happening]>),
+    /// Shared, so that a door whose request is refused for one of them may send the others.
+    Happenings(Arc<Vec<Happening>>),
 }
 
 impl Load {
@@ -36,11 +34,11 @@ impl Load {
         config: &Config,
         reserve: impl FnMut(usize) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        if let Self::Body { bytes, is_gzip, .. } = self
-            && *is_gzip
+        if let Self::Body { bytes, encoding, .. } = self
+            && *encoding != Encoding::Identity
         {
-            *bytes = gunzip(bytes, config, reserve)?.into();
-            *is_gzip = false;
+            *bytes = inflate::inflate(bytes, *encoding, config, reserve)?.into();
+            *encoding = Encoding::Identity;
         }
         Ok(())
     }
@@ -55,18 +53,10 @@ impl Load {
     ) -> Result<Vec<Draft<'_>>, Refusal> {
         match self {
             Self::Body { bytes, form, .. } => form.drafts(bytes, intake, frames, random),
-            Self::Happenings(happenings) => of(happenings, intake, traces, random),
-            Self::Shared(happenings) => of(happenings, intake, traces, random),
+            Self::Happenings(happenings) => {
+                let sessions = traces.sessions(intake.tenant, happenings);
+                happening::drafts(happenings, sessions, intake, &mut || random.draw())
+            }
         }
     }
-}
-
-fn of<'a>(
-    happenings: &'a [Happening],
-    intake: &Intake<'_>,
-    traces: &Traces,
-    random: &mut Random,
-) -> Result<Vec<Draft<'a>>, Refusal> {
-    let sessions = traces.sessions(intake.tenant, happenings);
-    happening::drafts(happenings, sessions, intake, &mut || random.draw())
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -13,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::away::Away;
 use crate::llm;
 use crate::redact::Redacted;
+use crate::refusal::Refusal;
 use crate::sinks::Sinks;
 use crate::sources::Worth;
 
@@ -35,7 +37,7 @@ pub(crate) struct Metrics {
     signatures: Family<Label, Counter>,
     redactions: Family<Label, Counter>,
     pub(crate) bytes: Counter,
-    pub(crate) duration: Histogram,
+    duration: Histogram,
     in_flight: Gauge,
     queue: Gauge,
     spools: Spools,
@@ -129,8 +131,14 @@ impl Metrics {
         self.events.get_or_create(&Label { outcome }).inc_by(wide(count));
     }
 
-    pub(crate) fn request(&self, outcome: &'static str) {
+    /// A request was answered, after so long.
+    pub(crate) fn answered(&self, refusal: Option<&Refusal>, after: Duration) {
+        self.duration.observe(after.as_secs_f64());
+        let outcome = refusal.map_or("ok", |refusal| refusal.code.name_and_status().0);
         self.requests.get_or_create(&Label { outcome }).inc();
+        if let Some(refusal) = refusal {
+            tracing::debug!(code = outcome, message = refusal.message, "request refused");
+        }
     }
 
     pub(crate) fn bodies(&self, inline: usize, stored: usize, by_digest: usize) {
@@ -185,9 +193,8 @@ mod tests {
         let metrics = Metrics::new();
         metrics.events("accepted", 2);
         metrics.bodies(1, 2, 3);
-        metrics.request("ok");
+        metrics.answered(None, Duration::from_millis(100));
         metrics.bytes.inc_by(9);
-        metrics.duration.observe(0.1);
         let dir = tempfile::tempdir().unwrap();
         let (spool, _) = Spool::open(dir.path(), spool::Config::default()).unwrap();
         let message = Message { timestamp_ms: 1, key: None, value: Vec::new() };

@@ -48,6 +48,11 @@ impl Code {
         Self::Unavailable,
     ];
 
+    /// Whether the same request will be refused whenever it comes.
+    pub(crate) fn is_for_good(self) -> bool {
+        !matches!(self, Self::Unavailable | Self::Timeout | Self::Internal)
+    }
+
     /// Its name and HTTP status.
     pub(crate) fn name_and_status(self) -> (&'static str, u16) {
         match self {

@@ -1,13 +1,16 @@
 //! SHELL: the listener: connections under limits, and an orderly end.
 
-#![expect(clippy::disallowed_methods, reason = "a listener out of descriptors is given a moment")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a listener out of descriptors is given a moment, and a slow first byte"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -23,6 +26,14 @@ use crate::stall::Stall;
 /// Headers of a request, and the buffer they must fit in.
 const HEADERS_MAX: usize = 64;
 const BUFFER_BYTES_MAX: usize = 64 << 10;
+/// What HTTP/2 begins with, and no request of HTTP/1 (RFC 9113, section 3.4).
+const HTTP2_FIRST: &[u8; 3] = b"PRI";
+/// How long to wait for more of it, where less came.
+const PEEK_PAUSE: Duration = Duration::from_millis(10);
+/// Requests of one HTTP/2 connection at a time, their headers, and what may be on its way to us unread.
+const STREAMS_MAX: u32 = 128;
+const HEADER_LIST_BYTES_MAX: u32 = 64 << 10;
+const WINDOW_BYTES: u32 = 1 << 20;
 /// How long to wait after a failed accept, such as one without a free descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What the sink has beyond the time for draining, to withdraw messages and sync them to disk.
@@ -31,32 +42,40 @@ const CUT_GRACE: Duration = Duration::from_secs(5);
 const END_GRACE: Duration = Duration::from_secs(15);
 
 /// Serves until `cancel`; then takes no more connections, ends the requests in flight, waits until the sink has had its
-/// say about all of them, and returns.
+/// say about all of them, and returns. Every listener takes everything.
 ///
 /// # Errors
 /// [`Error::NotLoopback`] for a gateway without keys on a public address; [`Error::Listen`]; [`Error::Drain`] if
 /// requests or messages were left when the time for ending them was over.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     gateway: Arc<Gateway>,
     cancel: CancellationToken,
 ) -> Result<(), Error> {
-    let address = listener.local_addr();
-    let address =
-        address.map_err(|source| Error::Listen { doing: "find the address of", source })?;
-    gateway.auth.check(address)?;
-    tracing::info!(%address, "listening");
+    for listener in &listeners {
+        let address = listener.local_addr();
+        let address =
+            address.map_err(|source| Error::Listen { doing: "find the address of", source })?;
+        gateway.auth.check(address)?;
+        tracing::info!(%address, "listening");
+    }
     let connections = TaskTracker::new();
     let slots = Arc::new(Semaphore::new(gateway.config.connections_max));
     let llm = Llm::start(&gateway)?;
     let router = http::router(Arc::clone(&gateway), Arc::clone(&llm));
     let headers = Duration::from_millis(gateway.config.header_timeout_ms);
     let write = Duration::from_millis(gateway.config.write_timeout_ms);
-    while let Some((stream, slot)) = next(&listener, &slots, &cancel).await {
-        let stream = Stall::new(stream, write);
-        connections.spawn(connection(stream, slot, router.clone(), headers, cancel.clone()));
-    }
-    drop(listener);
+    let accepting = listeners.into_iter().map(|listener| async {
+        let listener = listener;
+        while let Some((stream, slot)) = next(&listener, &slots, &cancel).await {
+            let serving = connection(stream, write, router.clone(), headers, cancel.clone());
+            connections.spawn(async move {
+                serving.await;
+                drop(slot);
+            });
+        }
+    });
+    futures_util::future::join_all(accepting).await;
     connections.close();
     let timeout_ms = gateway.config.drain_timeout_ms;
     let limit = Duration::from_millis(timeout_ms);
@@ -78,7 +97,7 @@ pub async fn serve(
             "messages are left in the spool; they go to Kafka after the next start"
         );
     }
-    tracing::info!(%address, "stopped listening");
+    tracing::info!("stopped listening");
     Ok(())
 }
 
@@ -108,27 +127,58 @@ async fn next(
     cancel.run_until_cancelled(accept).await.flatten()
 }
 
+/// Serves a connection to its end, by the version of HTTP that its first bytes speak.
 async fn connection(
-    stream: Stall<TcpStream>,
-    slot: OwnedSemaphorePermit,
+    stream: TcpStream,
+    write_timeout: Duration,
     router: Router,
     header_timeout: Duration,
     cancel: CancellationToken,
 ) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(header_timeout);
-    http.max_headers(HEADERS_MAX).max_buf_size(BUFFER_BYTES_MAX);
+    let mut first = [0; HTTP2_FIRST.len()];
+    let peeked = tokio::time::timeout(header_timeout, peek(&stream, &mut first));
+    let Some(Ok(Ok(()))) = cancel.run_until_cancelled(peeked).await else { return };
     let service = TowerToHyperService::new(router);
-    let mut served = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
-    let served = tokio::select! {
-        served = served.as_mut() => served,
-        () = cancel.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            served.await
+    let io = TokioIo::new(Stall::new(stream, write_timeout));
+    let served = if first == *HTTP2_FIRST {
+        let mut http = http2::Builder::new(TokioExecutor::new());
+        http.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);
+        http.keep_alive_interval(header_timeout).keep_alive_timeout(header_timeout);
+        http.max_header_list_size(HEADER_LIST_BYTES_MAX).initial_stream_window_size(WINDOW_BYTES);
+        http.initial_connection_window_size(WINDOW_BYTES);
+        let mut served = std::pin::pin!(http.serve_connection(io, service));
+        tokio::select! {
+            served = served.as_mut() => served,
+            () = cancel.cancelled() => {
+                served.as_mut().graceful_shutdown();
+                served.await
+            }
+        }
+    } else {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(header_timeout);
+        http.max_headers(HEADERS_MAX).max_buf_size(BUFFER_BYTES_MAX);
+        let mut served = std::pin::pin!(http.serve_connection(io, service));
+        tokio::select! {
+            served = served.as_mut() => served,
+            () = cancel.cancelled() => {
+                served.as_mut().graceful_shutdown();
+                served.await
+            }
         }
     };
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended early");
     }
-    drop(slot);
+}
+
+/// Looks at a connection's first bytes, which stay to be read.
+async fn peek(stream: &TcpStream, first: &mut [u8]) -> std::io::Result<()> {
+    loop {
+        match stream.peek(first).await? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            read if read == first.len() => return Ok(()),
+            _ => tokio::time::sleep(PEEK_PAUSE).await,
+        }
+    }
 }

@@ -344,12 +344,14 @@ column_indices! {
     PHASE = 22 "phase",
     STATUS = 24 "status",
     SESSION_SEQ = 26 "session_seq",
+    TRACE_ID = 27 "trace_id",
     AGENT_ID = 28 "agent_id",
     AGENT_NAME = 29 "agent_name",
     INPUT_TOKENS = 36 "usage_input_tokens",
     OUTPUT_TOKENS = 37 "usage_output_tokens",
     COST = 41 "cost_nanos",
     TOOL_NAME = 42 "tool_name",
+
 }
 
 #[cfg(test)]

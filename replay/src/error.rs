@@ -44,8 +44,14 @@ pub enum Error {
         /// As asked for.
         session: String,
     },
+    /// No event of the trace was found.
+    #[error("no event of the trace {trace} in this store")]
+    NoTrace {
+        /// As asked for.
+        trace: String,
+    },
     /// Several tenants have a session of this id.
-    #[error("the session {session} belongs to several tenants ({}): name one", tenants.join(", "))]
+    #[error("{session} belongs to several tenants ({}): name one", tenants.join(", "))]
     Ambiguous {
         /// As asked for.
         session: String,
@@ -111,6 +117,7 @@ impl Error {
             Self::TooLarge { .. } | Self::Damaged { .. } => ErrorKind::Corrupt,
             Self::Open { .. }
             | Self::NoSession { .. }
+            | Self::NoTrace { .. }
             | Self::Ambiguous { .. }
             | Self::NoHolds { .. }
             | Self::Unprovable { .. }

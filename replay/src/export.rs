@@ -58,28 +58,41 @@ pub async fn export(
     options: ExportOptions,
     out: &mut impl Write,
 ) -> Result<Exported, Error> {
-    let wanted = wanted(&options)?;
-    let (mut exported, mut found) = (Exported::default(), BTreeSet::new());
+    let mut lines = 0;
+    let sessions = each(store, &options, |session| {
+        lines += write(session, options.form, out)?;
+        Ok(())
+    });
+    Ok(Exported { sessions: sessions.await?, lines })
+}
+
+/// Hands over the sessions that are asked for, each as soon as its last row was read; says how many.
+pub(crate) async fn each(
+    store: &Store,
+    options: &ExportOptions,
+    mut take: impl FnMut(&Session) -> Result<(), Error>,
+) -> Result<u64, Error> {
+    let wanted = wanted(options)?;
+    let (mut sessions, mut found) = (0, BTreeSet::new());
     for (topic, partition) in store.catalogue().await?.partitions {
         let shelf = load::shelf(store, topic, partition).await?;
         let index = load::index(store, &shelf, &wanted).await?;
         found.extend(index.sessions.values().map(|(key, _)| key.clone()));
-        check_tenants(&options, &found)?;
+        check_tenants(options, &found)?;
         load::gather(store, &shelf, &index, async |part: Gathered| {
             let Some(session) = load::assemble(store, vec![part]).await? else { return Ok(()) };
             if options.tenant.as_ref().is_some_and(|tenant| session.key.tenant != *tenant) {
                 return Ok(());
             }
-            exported.sessions += 1;
-            exported.lines += write(&session, options.form, out)?;
-            Ok(())
+            sessions += 1;
+            take(&session)
         })
         .await?;
     }
     let is_found = |id: &&String| !found.iter().any(|key| key.session.as_str() == **id);
     match options.sessions.iter().find(is_found) {
         Some(missing) => Err(Error::NoSession { session: missing.clone() }),
-        None => Ok(exported),
+        None => Ok(sessions),
     }
 }
 

@@ -1,30 +1,43 @@
 //! CORE. What a session lacks: shown as part of its trace, since what is not there is what an auditor looks for.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::session::{Body, Position, Repeat, Session, What};
-use crate::trace::{Hole, Step, Turn};
-use crate::tree::{all_steps, digests};
+use crate::trace::{Hole, Outcome, Request, Step, Turn};
+use crate::tree::{Told, all_steps, digests};
 
 /// Most single numbers that one hole lists.
 const LISTED_MAX: usize = 20;
+/// Most bytes of a producer's account of what it lost that a hole repeats.
+const ACCOUNT_BYTES_MAX: usize = 200;
 
-/// Finds the holes.
-pub(crate) fn find(session: &Session, turns: &[Turn]) -> Vec<Hole> {
-    let mut holes: Vec<Hole> =
-        session.notes.iter().map(|note| Hole { at: None, reason: note.clone() }).collect();
-    holes.extend(rows(session));
-    holes.extend(sequence(session));
-    holes.extend(ends(session));
-    holes.extend(producers(session));
+/// Finds the holes. Of another session only what belongs to the trace is looked at.
+pub(crate) fn find(told: &[Told<'_>], turns: &[Turn]) -> Vec<Hole> {
+    let mut holes = Vec::new();
+    for part in told {
+        let mut own = gaps(part);
+        own.extend(bodies(part));
+        if part.traces.is_none() {
+            let session = part.session;
+            let notes = session.notes.iter().map(|note| hole(None, note.clone()));
+            own.extend(notes.chain(rows(session)).chain(sequence(session)));
+            own.extend(ends(session).into_iter().chain(producers(session)));
+        }
+        own.iter_mut().for_each(|hole| hole.session.clone_from(&part.other));
+        holes.extend(own);
+    }
     holes.extend(open_starts(turns));
     holes.extend(tools(turns));
-    holes.extend(bodies(session));
     holes
 }
 
-fn hole(at: Position, reason: impl Into<String>) -> Hole {
-    Hole { at: Some(at), reason: reason.into() }
+fn hole(at: impl Into<Option<Position>>, reason: impl Into<String>) -> Hole {
+    Hole { session: None, at: at.into(), reason: reason.into() }
+}
+
+/// A hole at a step.
+fn at_step(step: &Step, reason: String) -> Hole {
+    Hole { session: step.session.clone(), at: Some(step.at), reason }
 }
 
 /// Rows that are no events.
@@ -79,15 +92,18 @@ fn sequence(session: &Session) -> Vec<Hole> {
         missing.push("…".to_owned());
     }
     let reason = format!("lost events: session_seq {} did not arrive", missing.join(", "));
-    vec![Hole { at: None, reason }]
+    vec![hole(None, reason)]
 }
 
 fn ends(session: &Session) -> Vec<Hole> {
     let events: Vec<_> = session.events().collect();
     let end = events.iter().rev().find(|(_, event)| event.envelope().kind == "session.end");
     let Some((entry, end)) = end else {
+        if session.is_watched() {
+            return Vec::new();
+        }
         let reason = "there is no session.end: it goes on, or its end was lost".to_owned();
-        return vec![Hole { at: None, reason }];
+        return vec![hole(None, reason)];
     };
     let stated = end.envelope().session_event_count;
     let found = u64::try_from(events.len()).unwrap_or(u64::MAX);
@@ -100,7 +116,30 @@ fn ends(session: &Session) -> Vec<Hole> {
     }
 }
 
-/// Events that producers say they dropped: the highest count of each incarnation.
+/// Events that a producer says are missing here.
+fn gaps(told: &Told<'_>) -> Vec<Hole> {
+    let mut holes = Vec::new();
+    for (entry, event) in told.events() {
+        let envelope = event.envelope();
+        if envelope.kind != "producer.gap" {
+            continue;
+        }
+        let name = envelope.producer_id.as_deref().unwrap_or("a producer");
+        let why = envelope.error_type.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+        let account = event.contents.iter().find_map(|content| match &content.body {
+            Body::Clear(bytes) if bytes.len() <= ACCOUNT_BYTES_MAX => {
+                std::str::from_utf8(bytes).ok()
+            }
+            _ => None,
+        });
+        let account = account.map_or_else(String::new, |account| format!(", {account}"));
+        holes.push(hole(entry.at, format!("{name} lost some of this session{why}{account}")));
+    }
+    holes
+}
+
+/// Events that producers say they dropped: the highest count of each incarnation. Their own numbers are not judged: what one
+/// producer numbers goes to many sessions.
 fn producers(session: &Session) -> Vec<Hole> {
     let mut dropped: BTreeMap<(String, Option<u64>), (u64, Position)> = BTreeMap::new();
     for (entry, event) in session.events() {
@@ -122,44 +161,41 @@ fn open_starts(turns: &[Turn]) -> Vec<Hole> {
     let steps = all_steps(turns);
     let reason =
         |step: &Step| format!("{} began and its end is not here", step.event.envelope().kind);
-    steps.iter().filter(open).map(|step| hole(step.at, reason(step))).collect()
+    steps.iter().filter(open).map(|step| at_step(step, reason(step))).collect()
 }
 
 /// Tool calls that were asked for and not made, or made and not asked for.
 fn tools(turns: &[Turn]) -> Vec<Hole> {
     let steps = all_steps(turns);
-    let mut made: HashSet<String> = HashSet::new();
-    let mut asked: HashSet<&str> = HashSet::new();
-    let mut models = false;
-    for step in &steps {
-        let envelope = step.last().envelope();
-        models |= envelope.kind == "llm.call";
-        asked.extend(step.requests.iter().map(|request| request.id.as_str()));
-        if envelope.kind == "tool.call" {
-            made.extend(envelope.tool_call_id.as_deref().map(str::to_owned));
-        }
-    }
+    let spoke = |step: &&&Step| step.output().iter().any(|content| content.is_conversation());
+    let is = |step: &Step, kind: &str| step.event.envelope().kind == kind;
+    // Where no answer of a model is here, nobody can say what was asked for.
+    let models = steps.iter().filter(|step| is(step, "llm.call")).any(|step| spoke(&step));
     let mut holes = Vec::new();
     for step in &steps {
-        for request in step.requests.iter().filter(|request| !made.contains(&request.id)) {
+        let missing = step.requests.iter().filter(|request| request.outcome == Outcome::Missing);
+        for Request { call, .. } in missing {
             let reason =
-                format!("{} ({}) was asked for and no tool call is here", request.name, request.id);
-            holes.push(hole(step.at, reason));
+                format!("{} ({}) was asked for and no tool call is here", call.name, call.id);
+            holes.push(at_step(step, reason));
         }
-        let envelope = step.last().envelope();
-        let id = envelope.tool_call_id.as_deref().filter(|_| envelope.kind == "tool.call");
-        if let Some(id) = id.filter(|id| models && !asked.contains(id)) {
-            let name = envelope.tool_name.as_deref().unwrap_or("a tool");
-            holes
-                .push(hole(step.at, format!("{name} ({id}) was called and no model asked for it")));
+        if !models || step.asked || !is(step, "tool.call") {
+            continue;
+        }
+        let envelopes = step.envelopes();
+        if let Some(id) = envelopes.iter().find_map(|envelope| envelope.tool_call_id.as_deref()) {
+            let name = envelopes.iter().find_map(|envelope| envelope.tool_name.as_deref());
+            let name = name.unwrap_or("a tool");
+            let reason = format!("{name} ({id}) was called and no model asked for it");
+            holes.push(at_step(step, reason));
         }
     }
     holes
 }
 
-fn bodies(session: &Session) -> Vec<Hole> {
+fn bodies(told: &Told<'_>) -> Vec<Hole> {
     let mut holes = Vec::new();
-    for (entry, event) in session.events() {
+    for (entry, event) in told.events() {
         for content in &event.contents {
             if let Body::Absent(why) = &content.body {
                 let reason =

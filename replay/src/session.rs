@@ -151,7 +151,15 @@ impl SessionEvent {
     }
 }
 
+/// Doors that only watch what passes. None of them is told when a session ends.
+const WATCHING: [&str; 3] = ["llm_proxy", "mcp_proxy", "otlp"];
+
 impl Session {
+    /// Whether all its events come from doors that only watch.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.events().all(|(_, event)| WATCHING.contains(&&*event.envelope().capture_source))
+    }
+
     /// Its events in order, repeats that say the same left out.
     pub fn events(&self) -> impl Iterator<Item = (&Entry, &Arc<SessionEvent>)> {
         self.entries.iter().filter_map(|entry| match &entry.what {

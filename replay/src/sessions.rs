@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::fetch::Store;
 use crate::load;
 use crate::row;
-use crate::trace::{rank, status_of_rank};
+use crate::totals::{rank, status_of_rank};
 
 /// Which sessions are listed.
 #[derive(Clone, Debug, Default)]
@@ -63,7 +63,8 @@ pub struct SessionSummary {
     pub status: String,
     /// Whether its end was seen.
     pub ended: bool,
-    /// Numbers that its source counted and that did not arrive, and messages that could not be decoded.
+    /// Numbers that its source counted and that did not arrive, losses that its producer tells of, and messages that could not
+    /// be decoded.
     pub holes: u64,
     #[serde(skip)]
     newest: i64,
@@ -137,6 +138,7 @@ struct Sum {
     times: Option<(i64, i64)>,
     events: u64,
     raw: u64,
+    gaps: u64,
     calls: [Calls; 2],
     input_tokens: u64,
     output_tokens: u64,
@@ -235,13 +237,14 @@ impl Sum {
     fn new(key: KafkaKey, agent_fits: bool, tool_fits: bool) -> Self {
         let (agent, times, events, raw, calls, input_tokens, output_tokens, cost_nanos) =
             Default::default();
-        let (worst, end, numbers) = Default::default();
+        let (worst, end, numbers, gaps) = Default::default();
         Self {
             key,
             agent,
             times,
             events,
             raw,
+            gaps,
             calls,
             input_tokens,
             output_tokens,
@@ -284,6 +287,7 @@ impl Sum {
         }
         let [models, tools] = &mut self.calls;
         match text(decode::KIND) {
+            Some("producer.gap") => self.gaps += 1,
             Some("session.end") => self.end = Some(status.to_owned()),
             Some("llm.call") => models.add(text(decode::PHASE)),
             Some("tool.call") => tools.add(text(decode::PHASE)),
@@ -309,7 +313,7 @@ impl Sum {
             cost_nanos: self.cost_nanos,
             status: status.unwrap_or_else(|| status_of_rank(self.worst).to_owned()),
             ended,
-            holes: self.numbers.missing().saturating_add(self.raw),
+            holes: self.numbers.missing().saturating_add(self.raw).saturating_add(self.gaps),
             newest: self.times.map_or(i64::MIN, |(_, last)| last),
         }
     }

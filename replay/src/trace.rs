@@ -2,22 +2,31 @@
 //!
 //! Types, and what an event says by itself; how events hang together is `tree.rs`, what is missing is `holes.rs`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use schemas::{Envelope, KafkaKey, Micros};
+use schemas::{Envelope, KafkaKey, TraceId};
 
 use crate::diff::{self, FieldChange};
 use crate::message::{Message, ToolRequest};
 use crate::session::{Body, Content, Position, Session, SessionEvent};
-use crate::{holes, tree};
+use crate::totals::Totals;
+use crate::tree::{Told, all_steps};
+use crate::{holes, totals, tree};
 
 /// A decision trace.
 #[derive(Clone, Debug)]
 pub struct Trace {
     /// Tenant and id of the session.
     pub key: KafkaKey,
+    /// The trace, where that was asked for and not the session.
+    pub trace_id: Option<TraceId>,
     /// `topic/partition` of its rows.
     pub partitions: Vec<String>,
+    /// Ids of other sessions that take part in its traces.
+    pub others: Vec<String>,
+    /// The doors and libraries that told of it.
+    pub sources: Vec<String>,
     /// Sums over its events.
     pub totals: Totals,
     /// What happened, in order.
@@ -26,39 +35,6 @@ pub struct Trace {
     pub holes: Vec<Hole>,
     /// What was checked, and what was not.
     pub checks: Vec<String>,
-}
-
-/// Sums over a session.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Rows, repeats and raw ones included.
-    pub rows: u64,
-    /// Events that only repeat an earlier one.
-    pub repeats: u64,
-    /// Model calls.
-    pub model_calls: u64,
-    /// Tool calls that were made.
-    pub tool_calls: u64,
-    /// Tokens in.
-    pub input_tokens: u64,
-    /// Tokens out.
-    pub output_tokens: u64,
-    /// Tokens read from a cache.
-    pub cache_read_tokens: u64,
-    /// Tokens of reasoning.
-    pub reasoning_tokens: u64,
-    /// In 1e-9 US dollars.
-    pub cost_nanos: u64,
-    /// When the first event began.
-    pub first: Option<Micros>,
-    /// When the last event began.
-    pub last: Option<Micros>,
-    /// Of the session's end, or the worst of its events.
-    pub status: String,
-    /// Agents that acted.
-    pub agents: Vec<String>,
-    /// Principals they acted for.
-    pub principals: Vec<String>,
 }
 
 /// What one user message set off.
@@ -79,18 +55,57 @@ pub struct Step {
     pub end: Option<(Position, Arc<SessionEvent>)>,
     /// A model call's whole context, or what the event itself names.
     pub contents: Vec<Arc<Content>>,
-    /// Of a model call's context, entries at its beginning that the last call of some agent had too.
+    /// Of a model call's context, where that begins which no last call of an agent had. Apparatus is neither known nor new.
     pub known: usize,
     /// Of a model call's context, where the answer begins; otherwise the number of contents.
     pub answer: usize,
     /// Tool calls that the answer asks for.
-    pub requests: Vec<ToolRequest>,
+    pub requests: Vec<Request>,
     /// What it changed.
     pub changes: Vec<Change>,
     /// What is odd about it.
     pub marks: Vec<String>,
-    /// Tool calls that came of it.
+    /// What came of it, and what happened within it.
     pub children: Vec<Self>,
+    /// Whether a model call asked for it.
+    pub asked: bool,
+    /// Of another session, its id.
+    pub session: Option<Arc<str>>,
+    /// The same call, as others saw it.
+    pub also: Vec<Sighting>,
+}
+
+/// A call as another door saw it that one step already tells of.
+#[derive(Clone, Debug)]
+pub struct Sighting {
+    /// Where the event that began it stands.
+    pub at: Position,
+    /// The event; of a pair, the start.
+    pub event: Arc<SessionEvent>,
+    /// The end of a pair, and where it stands.
+    pub end: Option<(Position, Arc<SessionEvent>)>,
+    /// Of another session, its id.
+    pub session: Option<Arc<str>>,
+}
+
+/// A tool call that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// What was asked for.
+    pub call: ToolRequest,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a tool call that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing that is here.
+    Missing,
+    /// Its result stands in a later call, the run was not seen.
+    Told,
+    /// It was made.
+    Made,
 }
 
 /// A change of state.
@@ -109,6 +124,8 @@ pub struct Change {
 /// Something that is not there, or not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hole {
+    /// Of another session, its id.
+    pub session: Option<Arc<str>>,
     /// The row it was noticed at.
     pub at: Option<Position>,
     /// What it is, in words.
@@ -119,117 +136,51 @@ impl Trace {
     /// Builds the trace of a session.
     #[must_use]
     pub fn of(session: &Session) -> Self {
-        let turns = tree::build(session);
-        let mut totals = totals(session);
-        totals.model_calls = count(&turns, "llm.call");
-        totals.tool_calls = count(&turns, "tool.call");
+        Self::joined(&[Told { session, other: None, traces: None }], session)
+    }
+
+    /// Builds the trace of sessions that are one run: the first is the one that was asked for.
+    pub(crate) fn joined(told: &[Told<'_>], session: &Session) -> Self {
+        let turns = tree::build(told);
+        let sources: BTreeSet<String> =
+            all_steps(&turns).iter().flat_map(|step| step.sources()).collect();
         Self {
             key: session.key.clone(),
+            trace_id: None,
             partitions: session.partitions.clone(),
-            totals,
-            holes: holes::find(session, &turns),
+            others: told
+                .iter()
+                .filter_map(|told| told.other.as_deref().map(str::to_owned))
+                .collect(),
+            sources: sources.into_iter().collect(),
+            totals: totals::of(told, &turns),
+            holes: holes::find(told, &turns),
             turns,
-            checks: [
-                "every event was rebuilt from its row and read again: event digests, bodies and contexts are right \
-                 where nothing else is said",
-                "the bytes of every segment read were compared with the record beside it",
-                "not checked: trees, chains and records themselves (run verify), signatures, the log",
-            ]
-            .map(str::to_owned)
-            .into(),
+            checks: checks(told),
         }
     }
 }
 
-fn totals(session: &Session) -> Totals {
-    let rows = u64::try_from(session.entries.len()).unwrap_or(u64::MAX);
-    let mut totals = Totals { rows, ..Totals::default() };
-    let (mut worst, mut ended) = (0, None);
-    let mut events = 0_u64;
-    for (_, event) in session.events() {
-        events += 1;
-        let envelope = event.envelope();
-        totals.add(&envelope);
-        worst = worst.max(rank(&envelope.status));
-        if envelope.kind == "session.end" && envelope.status != "unset" {
-            ended = Some(envelope.status.to_string());
-        }
+fn checks(told: &[Told<'_>]) -> Vec<String> {
+    let mut checks = vec![
+        "every event was rebuilt from its row and read again: event digests, bodies and contexts are right where \
+         nothing else is said",
+        "the bytes of every segment read were compared with the record beside it",
+        "not checked: trees, chains and records themselves (run verify), signatures, the log",
+    ];
+    if told.iter().any(|told| told.traces.is_none() && told.session.is_watched()) {
+        checks.push(
+            "not known: whether the session is over; what only watches (OTLP, the proxies) is not told of its end",
+        );
     }
-    let other =
-        session.entries.iter().filter(|e| !matches!(e.what, crate::session::What::Event(_)));
-    let other = u64::try_from(other.count()).unwrap_or(u64::MAX);
-    totals.repeats = rows.saturating_sub(events).saturating_sub(other);
-    totals.status = ended.unwrap_or_else(|| STATUSES.get(worst).copied().unwrap_or("unset").into());
-    totals
-}
-
-/// From best to worst.
-const STATUSES: [&str; 6] = ["unset", "ok", "cancelled", "denied", "timeout", "error"];
-
-/// How bad a status is; an unknown one is as good as none.
-pub(crate) fn rank(status: &str) -> usize {
-    STATUSES.iter().position(|known| *known == status).unwrap_or(0)
-}
-
-pub(crate) fn status_of_rank(rank: usize) -> &'static str {
-    STATUSES.get(rank).copied().unwrap_or("unset")
-}
-
-impl Totals {
-    fn add(&mut self, envelope: &Envelope<'_>) {
-        let sum = |to: &mut u64, value: Option<u64>| *to = to.saturating_add(value.unwrap_or(0));
-        sum(&mut self.input_tokens, envelope.usage_input_tokens);
-        sum(&mut self.output_tokens, envelope.usage_output_tokens);
-        sum(&mut self.cache_read_tokens, envelope.usage_cache_read_input_tokens);
-        sum(&mut self.reasoning_tokens, envelope.usage_reasoning_output_tokens);
-        sum(&mut self.cost_nanos, envelope.cost_nanos);
-        let time = envelope.occurred_at;
-        self.first = Some(self.first.map_or(time, |first| first.min(time)));
-        self.last = Some(self.last.map_or(time, |last| last.max(time)));
-        note(&mut self.agents, agent(envelope));
-        note(&mut self.principals, principal(envelope));
-    }
-}
-
-fn note(list: &mut Vec<String>, name: Option<String>) {
-    if let Some(name) = name
-        && !list.contains(&name)
-    {
-        list.push(name);
-    }
-}
-
-/// The acting agent: name or id, and version.
-pub(crate) fn agent(envelope: &Envelope<'_>) -> Option<String> {
-    let name = envelope.agent_name.as_deref().or(envelope.agent_id.as_deref())?;
-    Some(match envelope.agent_version.as_deref() {
-        Some(version) => format!("{name} {version}"),
-        None => name.to_owned(),
-    })
-}
-
-/// On whose behalf: type and id.
-pub(crate) fn principal(envelope: &Envelope<'_>) -> Option<String> {
-    let id = envelope.principal_id.as_deref()?;
-    Some(match envelope.principal_type.as_deref() {
-        Some(kind) => format!("{kind} {id}"),
-        None => id.to_owned(),
-    })
-}
-
-fn count(turns: &[Turn], kind: &str) -> u64 {
-    let mut steps: Vec<&Step> = turns.iter().flat_map(|turn| &turn.steps).collect();
-    let mut found = 0;
-    while let Some(step) = steps.pop() {
-        found += u64::from(step.event.envelope().kind == kind);
-        steps.extend(&step.children);
-    }
-    found
+    checks.into_iter().map(str::to_owned).collect()
 }
 
 impl Step {
     pub(crate) fn new(at: Position, event: &Arc<SessionEvent>) -> Self {
-        let contents = event.contents.clone();
+        // What a model was told is its whole context.
+        let is_model_call = event.envelope().kind == "llm.call";
+        let contents = if is_model_call { event.whole() } else { &event.contents }.to_vec();
         Self {
             at,
             event: event.clone(),
@@ -241,6 +192,9 @@ impl Step {
             changes: changes(event),
             marks: Vec::new(),
             children: Vec::new(),
+            asked: false,
+            session: None,
+            also: Vec::new(),
         }
     }
 
@@ -250,10 +204,51 @@ impl Step {
         self.end.as_ref().map_or(&self.event, |(_, end)| end)
     }
 
+    /// All envelopes that tell of it, those that know more first.
+    #[must_use]
+    pub fn envelopes(&self) -> Vec<Envelope<'_>> {
+        let own = [self.end.as_ref().map(|(_, end)| end), Some(&self.event)];
+        let also = self
+            .also
+            .iter()
+            .flat_map(|other| [other.end.as_ref().map(|(_, end)| end), Some(&other.event)]);
+        own.into_iter().chain(also).flatten().map(|event| event.envelope()).collect()
+    }
+
+    /// The doors and libraries that told of it, each once, the one whose contents it has first.
+    #[must_use]
+    pub fn sources(&self) -> Vec<String> {
+        let mut sources = Vec::new();
+        for envelope in self.envelopes() {
+            let source = envelope.capture_source.to_string();
+            if !sources.contains(&source) {
+                sources.push(source);
+            }
+        }
+        sources
+    }
+
+    /// What a model call was told that none before it was.
+    pub(crate) fn added(&self) -> impl Iterator<Item = &Arc<Content>> {
+        let input = self.contents.get(self.known..self.answer).unwrap_or_default();
+        input.iter().filter(|content| content.is_conversation())
+    }
+
+    /// What came of it: the answer, and the apparatus after it.
+    pub(crate) fn output(&self) -> &[Arc<Content>] {
+        self.contents.get(self.answer..).unwrap_or_default()
+    }
+
     /// The messages of some contents, those that are none left out.
     #[must_use]
     pub fn messages(contents: &[Arc<Content>]) -> Vec<Message> {
         contents.iter().filter_map(|content| Message::of(content)).collect()
+    }
+}
+
+impl Sighting {
+    pub(crate) fn of(step: Step) -> Self {
+        Self { at: step.at, event: step.event, end: step.end, session: step.session }
     }
 }
 

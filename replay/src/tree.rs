@@ -1,192 +1,119 @@
-//! CORE. How a session's events hang together: pairs of start and end, turns, tool calls under the model call that asked for them.
+//! CORE. How events hang together: pairs of start and end, calls that several doors saw, turns, tool calls under the model call
+//! that asked for them, spans under spans.
 
-use std::collections::HashMap;
+mod asked;
+mod doubles;
+mod forest;
+mod steps;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use schemas::{Digest, Envelope};
+use schemas::{Digest, TraceId};
 
+use crate::conversation::{Divided, common};
 use crate::diff;
 use crate::message::Message;
-use crate::session::{Body, Content, Repeat, Session, SessionEvent};
-use crate::trace::{Change, Step, Turn};
+use crate::session::{Body, Content, Entry, Session, SessionEvent};
+use crate::trace::{Change, Outcome, Request, Step, Turn};
+
+pub(crate) use steps::steps;
+
+/// A session, or what of it belongs to a trace.
+#[derive(Clone, Debug)]
+pub(crate) struct Told<'s> {
+    pub(crate) session: &'s Session,
+    /// Its id, where it is not the session that was asked for.
+    pub(crate) other: Option<Arc<str>>,
+    /// Only events of these traces.
+    pub(crate) traces: Option<&'s HashSet<TraceId>>,
+}
+
+impl<'s> Told<'s> {
+    /// The events, in order.
+    pub(crate) fn events(&self) -> impl Iterator<Item = (&'s Entry, &'s Arc<SessionEvent>)> {
+        let is_wanted = |event: &SessionEvent| {
+            let of = |traces: &HashSet<TraceId>| {
+                event.envelope().trace_id.is_some_and(|trace| traces.contains(&trace))
+            };
+            self.traces.is_none_or(of)
+        };
+        self.session.events().filter(move |(_, event)| is_wanted(event))
+    }
+}
 
 /// Builds the turns.
-pub(crate) fn build(session: &Session) -> Vec<Turn> {
-    let mut tree = Tree::default();
-    for step in steps(session) {
-        tree.push(step);
+pub(crate) fn build(told: &[Told<'_>]) -> Vec<Turn> {
+    let mut all: Vec<Step> = told.iter().flat_map(steps).collect();
+    // A span is told of when it ends, a child before its parent. Elsewhere the order of telling is surer than clocks.
+    let by_time =
+        told.len() > 1 || all.iter().any(|step| step.event.envelope().capture_source == "otlp");
+    if by_time {
+        all.sort_by_cached_key(|step| step.event.envelope().occurred_at);
     }
-    tree.turns
+    let mut all = doubles::join(all);
+    let mut reading = Reading::default();
+    let opens = all.iter_mut().map(|step| reading.read(step)).collect();
+    let askers = asked::pair(&mut all);
+    forest::Forest::new(all, askers, opens).turns()
 }
 
-/// What a start and its end have in common.
-fn pair_keys(envelope: &Envelope<'_>) -> Vec<(String, String)> {
-    let kind = |name: &str| format!("{} {name}", envelope.kind);
-    let mut keys = Vec::new();
-    if let Some(span) = envelope.span_id {
-        keys.push((kind("span"), span.to_string()));
-    }
-    if let Some(call) = &envelope.tool_call_id {
-        keys.push((kind("call"), call.to_string()));
-    }
-    let event = if envelope.phase == "end" { envelope.causation_id } else { None };
-    keys.extend(
-        [Some(envelope.event_id), event]
-            .into_iter()
-            .flatten()
-            .map(|id| (kind("event"), id.to_string())),
-    );
-    keys
-}
-
-/// Events as steps: an end joins the open start it belongs to.
-fn steps(session: &Session) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    let mut open: HashMap<(String, String), usize> = HashMap::new();
-    for (entry, event) in session.events() {
-        let envelope = event.envelope();
-        let keys = pair_keys(&envelope);
-        if envelope.phase == "end"
-            && let Some(at) = keys.iter().find_map(|key| open.get(key).copied())
-            && let Some(step) = steps.get_mut(at)
-        {
-            step.end = Some((entry.at, event.clone()));
-            step.contents = joined(&step.event, event);
-            step.answer = step.contents.len();
-            open.retain(|_, started| *started != at);
-            continue;
-        }
-        if envelope.phase == "start" {
-            open.extend(keys.into_iter().map(|key| (key, steps.len())));
-        }
-        steps.push(marked(Step::new(entry.at, event)));
-    }
-    steps
-}
-
-/// Contents of a start and its end: the end's whole context where that continues the start, else one after the other.
-fn joined(start: &SessionEvent, end: &SessionEvent) -> Vec<Arc<Content>> {
-    let continues = end.envelope().context_prefix.is_some();
-    if continues { end.whole().to_vec() } else { [start.whole(), end.whole()].concat() }
-}
-
-fn marked(mut step: Step) -> Step {
-    let envelope = step.event.envelope();
-    let mut marks = Vec::new();
-    if step.event.repeat == Repeat::Differs {
-        marks.push("an earlier event has this id and says something else".to_owned());
-    }
-    if let Err(why) = &step.event.context {
-        marks.push((*why).to_owned());
-    }
-    if envelope.phase == "end" {
-        marks.push("its start was not found".to_owned());
-    }
-    if !matches!(&*envelope.capture_fidelity, "structured" | "exact_bytes") {
-        marks.push(format!("captured {}", envelope.capture_fidelity));
-    }
-    if let Some(dropped) = envelope.source_dropped.filter(|dropped| *dropped > 0) {
-        marks.push(format!("the source dropped {dropped} of it"));
-    }
-    step.marks = marks;
-    step
-}
-
-/// The tree as far as it has grown.
+/// What was read before.
 #[derive(Debug, Default)]
-struct Tree {
-    turns: Vec<Turn>,
-    /// Whether a turn was begun by somebody who spoke.
-    spoken: bool,
-    /// Whether the current turn began with a user message that no model call took up yet.
+struct Reading {
+    /// Whether a user's message was not taken up by a model call so far.
     waiting: bool,
-    /// The whole context of each agent's model call before.
+    /// The conversation of each agent's model call before.
     before: HashMap<String, Vec<Arc<Content>>>,
-    /// Where a tool call was asked for: turn and step.
-    asked: HashMap<String, (usize, usize)>,
     /// The last configuration of each role and kind.
     config: HashMap<(String, String), Arc<Content>>,
 }
 
-impl Tree {
-    fn push(&mut self, mut step: Step) {
+impl Reading {
+    /// Finds what is new in a step; says whether with it a user said something new.
+    fn read(&mut self, step: &mut Step) -> bool {
         let kind = step.event.envelope().kind.to_string();
-        let new_turn = match kind.as_str() {
+        match kind.as_str() {
             "user.message" => {
                 self.waiting = true;
                 true
             }
             "llm.call" => {
-                let said = self.model_call(&mut step);
+                let said = self.model_call(step);
                 !std::mem::take(&mut self.waiting) && said
             }
-            "tool.call" => return self.tool_call(step),
             "config.change" => {
-                self.configure(&mut step);
+                self.configure(step);
                 false
             }
             _ => false,
-        };
-        // What came before anybody spoke belongs to the first turn.
-        let spoken = self.spoken;
-        self.spoken |= new_turn;
-        if (new_turn && spoken) || self.turns.is_empty() {
-            self.turns.push(Turn::default());
-        }
-        let turn = self.turns.len().saturating_sub(1);
-        if let Some(last) = self.turns.last_mut() {
-            let at = (turn, last.steps.len());
-            let ids = step.requests.iter().map(|request| request.id.clone());
-            self.asked.extend(ids.filter(|id| !id.is_empty()).map(|id| (id, at)));
-            last.steps.push(step);
         }
     }
 
     /// Finds what is new in a model call and what it asks for; says whether a user said something new.
     fn model_call(&mut self, step: &mut Step) -> bool {
-        let envelope = step.event.envelope();
-        let agent = envelope.agent_id.as_deref().or(envelope.agent_name.as_deref());
-        let agent = agent.unwrap_or_default().to_owned();
-        drop(envelope);
+        let agent = step.envelopes().iter().find_map(|envelope| {
+            let agent = envelope.agent_id.as_deref().or(envelope.agent_name.as_deref())?;
+            Some(agent.to_owned())
+        });
+        let agent = agent.unwrap_or_default();
         if step.end.is_none() {
             step.contents = step.event.whole().to_vec();
         }
+        let before = self.before.values().map(Vec::as_slice);
+        let divided = Divided::new(&step.contents, before);
         let own = self.before.get(&agent).map_or(&[][..], Vec::as_slice);
-        let dropped = own.len() - common(own, &step.contents);
+        let dropped = own.len() - common(own, &divided.conversation);
         if dropped > 0 && dropped < own.len() {
             step.marks.push(format!("{dropped} entries of its context before are not in this one"));
         }
-        let known = self.before.values().map(|before| common(before, &step.contents)).max();
-        step.known = known.unwrap_or(0);
-        step.answer = answer(&step.contents, step.known);
-        let (input, output) = step.contents.split_at(step.answer.min(step.contents.len()));
-        let said = input.iter().skip(step.known).any(is_user_message);
-        step.requests = Step::messages(output).into_iter().flat_map(|m| m.calls).collect();
-        self.before.insert(agent, step.contents.clone());
+        (step.known, step.answer) = (divided.known, divided.answer);
+        let said = step.added().any(is_user_message);
+        let calls = Step::messages(step.output()).into_iter().flat_map(|message| message.calls);
+        let request = |call| Request { call, outcome: Outcome::Missing };
+        step.requests = calls.map(request).collect();
+        self.before.insert(agent, divided.conversation);
         said
-    }
-
-    fn tool_call(&mut self, mut step: Step) {
-        let envelope = step.last().envelope();
-        let asked = envelope.tool_call_id.as_deref().and_then(|id| self.asked.get(id).copied());
-        drop(envelope);
-        let last = self.turns.len().saturating_sub(1);
-        match asked {
-            Some((turn, at)) if turn == last => {
-                let parent = self.turns.get_mut(turn).and_then(|turn| turn.steps.get_mut(at));
-                if let Some(parent) = parent {
-                    return parent.children.push(step);
-                }
-            }
-            Some((turn, _)) => step.marks.push(format!("asked for in turn {}", turn + 1)),
-            None => {}
-        }
-        if self.turns.is_empty() {
-            self.turns.push(Turn::default());
-        }
-        if let Some(turn) = self.turns.last_mut() {
-            turn.steps.push(step);
-        }
     }
 
     /// Compares a configuration with the one before of the same role and kind.
@@ -214,17 +141,6 @@ impl Tree {
     }
 }
 
-/// Entries that two contexts begin with alike.
-fn common(before: &[Arc<Content>], now: &[Arc<Content>]) -> usize {
-    before.iter().zip(now).take_while(|(a, b)| a.sameness == b.sameness).count()
-}
-
-/// Where the answer begins: the run of assistant contents at the end, as far as it is new.
-fn answer(contents: &[Arc<Content>], known: usize) -> usize {
-    let said = contents.iter().rev().take_while(|content| content.role == "assistant").count();
-    contents.len().saturating_sub(said).max(known)
-}
-
 fn is_user_message(content: &Arc<Content>) -> bool {
     let Some(message) = Message::of(content) else { return false };
     message.role == "user" && message.answers.is_empty()
@@ -233,15 +149,16 @@ fn is_user_message(content: &Arc<Content>) -> bool {
 /// Every step of the turns, parents before children.
 pub(crate) fn all_steps(turns: &[Turn]) -> Vec<&Step> {
     let mut all = Vec::new();
-    for step in turns.iter().flat_map(|turn| &turn.steps) {
+    let mut next: Vec<&Step> = turns.iter().flat_map(|turn| &turn.steps).rev().collect();
+    while let Some(step) = next.pop() {
         all.push(step);
-        all.extend(&step.children);
+        next.extend(step.children.iter().rev());
     }
     all
 }
 
 /// The digests of all events of a session, repeats included.
-pub(crate) fn digests(session: &Session) -> std::collections::HashSet<Digest> {
+pub(crate) fn digests(session: &Session) -> HashSet<Digest> {
     let events = session.entries.iter().filter_map(|entry| match &entry.what {
         crate::session::What::Event(event) => Some(event.digest),
         _ => None,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use schemas::Micros;
+use schemas::{Micros, TraceId};
 
 #[derive(Debug, Args)]
 pub(crate) struct Json {
@@ -53,7 +53,14 @@ pub(crate) struct Trace {
     #[command(flatten)]
     pub(crate) store: Store,
     /// The session's id
-    pub(crate) session: String,
+    #[arg(required_unless_present = "trace_id", conflicts_with = "trace_id")]
+    pub(crate) session: Option<String>,
+    /// A trace instead, wherever its events are
+    #[arg(long, value_parser = trace_id, value_name = "HEX")]
+    pub(crate) trace_id: Option<TraceId>,
+    /// Only the session itself, not what others tell of its traces
+    #[arg(long, conflicts_with = "trace_id")]
+    pub(crate) only: bool,
     /// Contents in full, not their beginnings
     #[arg(long)]
     pub(crate) full: bool,
@@ -69,8 +76,8 @@ pub(crate) struct Export {
     /// The form
     #[arg(long = "as", value_enum, default_value_t = ExportForm::Jsonl)]
     pub(crate) form: ExportForm,
-    /// Where to [default: standard output]
-    #[arg(short, long, value_name = "FILE")]
+    /// Where to [default: standard output]; for exchanges a new folder
+    #[arg(short, long, value_name = "PATH", required_if_eq("form", "exchanges"))]
     pub(crate) output: Option<PathBuf>,
 }
 
@@ -81,6 +88,13 @@ pub(crate) enum ExportForm {
     Jsonl,
     /// Each session as `import openai-chat` takes it
     OpenaiChat,
+    /// Recorded HTTP exchanges: an index, and each body byte for byte as a file
+    Exchanges,
+}
+
+/// 32 hex digits, as trace viewers show them.
+fn trace_id(text: &str) -> Result<TraceId, String> {
+    text.to_ascii_lowercase().parse().map_err(|_| "it must be 32 hex digits".to_owned())
 }
 
 /// RFC 3339, or a day, which begins at midnight UTC.
@@ -93,6 +107,12 @@ pub(super) fn time(text: &str) -> Result<Micros, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trace_ids_are_32_hex_digits() {
+        assert_eq!(trace_id(&"AB".repeat(16)), Ok(TraceId([0xab; 16])));
+        assert!(trace_id("ab").is_err());
+    }
 
     #[test]
     fn times_are_rfc_3339_or_days() {

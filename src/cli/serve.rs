@@ -18,6 +18,15 @@ pub(crate) struct SettingsArgs {
     pub(crate) set: Vec<String>,
 }
 
+/// Where agents reach a gateway.
+#[derive(Debug, Args)]
+pub(crate) struct Listen {
+    /// Address for agents, again for more. Each takes everything: events, OTLP over HTTP and over gRPC, proxied calls.
+    /// Port 0 takes a free one and prints it
+    #[arg(long, default_values = ["127.0.0.1:4280", "127.0.0.1:4318", "127.0.0.1:4317"])]
+    pub(crate) listen: Vec<SocketAddr>,
+}
+
 /// Model APIs that agents reach through the gateway.
 #[derive(Debug, Args)]
 pub(crate) struct Upstreams {
@@ -57,9 +66,8 @@ pub(crate) struct Up {
     /// Holds everything: the log in `spool`, what is sealed in `store`
     #[arg(long)]
     pub(crate) dir: PathBuf,
-    /// Address for agents; port 0 takes a free one and prints it
-    #[arg(long, default_value = "127.0.0.1:4280")]
-    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) at: Listen,
     #[command(flatten)]
     pub(crate) who: Who,
     #[command(flatten)]
@@ -100,9 +108,8 @@ pub(crate) struct Ingest {
     /// The topic that events go to
     #[arg(long)]
     pub(crate) topic: String,
-    /// Address for agents
-    #[arg(long, default_value = "127.0.0.1:4280")]
-    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) at: Listen,
     /// The file of keys that agents must present
     #[arg(long, value_name = "FILE")]
     pub(crate) keys: PathBuf,

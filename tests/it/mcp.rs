@@ -76,7 +76,8 @@ fn events(dir: &Path) -> Vec<(Value, String)> {
 
 fn of<'e>(events: &'e [(Value, String)], field: &str, value: &str) -> &'e (Value, String) {
     let found = events.iter().find(|(event, _)| event[field] == value);
-    found.unwrap_or_else(|| panic!("no event with {field} {value}"))
+    assert!(found.is_some(), "no event with {field} {value}");
+    found.unwrap()
 }
 
 #[test]

@@ -132,5 +132,5 @@ pub(crate) async fn gateway(upstream: &str, dir: &str, settings: &[&str]) {
     });
     let auth = Auth::loopback(Tenant::new("bench").unwrap());
     let gateway = Gateway::new(config, Sink::spool(spool).unwrap(), auth, 1).unwrap();
-    serve(listen().await, Arc::new(gateway), CancellationToken::new()).await.unwrap();
+    serve(vec![listen().await], Arc::new(gateway), CancellationToken::new()).await.unwrap();
 }

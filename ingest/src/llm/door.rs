@@ -77,7 +77,7 @@ fn begin(llm: &Llm, parts: Parts, body: &Body) -> Result<(Arc<Exchange>, Request
     }
     let uri: Uri = target.at(&route.address).ok_or_else(wrong)?;
     let sent = uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-    let reservation = llm.gateway.reserve()?;
+    let reservation = llm.gateway.budget.reserve()?;
     let mut request = Request::new(());
     *request.method_mut() = method.clone();
     *request.uri_mut() = uri;

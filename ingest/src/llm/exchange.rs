@@ -17,7 +17,8 @@ use tokio::sync::oneshot;
 use super::read::Open;
 use super::route::Route;
 use crate::auth::Credential;
-use crate::gateway::{Reservation, now};
+use crate::budget::Reservation;
+use crate::gateway::now;
 use crate::metrics::wide;
 
 /// What the recorder is told.

@@ -109,7 +109,7 @@ mod tests {
         let reason: serde_json::Value = serde_json::from_slice(&reason).unwrap();
         let expected = json!({
             "route": "openai", "exchanges": 2,
-            "first": "1970-01-01T00:00:04Z", "last": "1970-01-01T00:00:05Z",
+            "first": "1970-01-01T00:00:04.000000Z", "last": "1970-01-01T00:00:05.000000Z",
             "reasons": {"queue": 1, "unavailable": 1},
         });
         assert_eq!(reason, expected);

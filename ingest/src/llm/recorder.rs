@@ -19,8 +19,9 @@ use super::read::{self, Reader};
 use super::route::Route;
 use super::sessions::Sessions;
 use crate::auth::Credential;
+use crate::budget::Reservation;
 use crate::error::Error;
-use crate::gateway::{Gateway, Request, Reservation, Submitted};
+use crate::gateway::{Gateway, Request, Submitted};
 use crate::load::Load;
 use crate::refusal::{Code, Refusal};
 
@@ -182,7 +183,7 @@ impl Recorder {
                 (Some(_), None) => {}
             }
         }
-        let happenings: Arc<[Happening]> = happenings.into();
+        let happenings = Arc::new(happenings);
         match self.submit(credential, Arc::clone(&happenings), reservation) {
             Ok(submitted) => self.wait_for(submitted, waiting),
             Err(refusal) if is_for_all(&refusal) || waiting.len() == 1 => {
@@ -191,11 +192,11 @@ impl Recorder {
                 waiting.into_iter().for_each(|waiting| waiting.settle(false, reason));
             }
             Err(_) => {
-                let mut rest = &*happenings;
+                let mut rest = happenings.as_slice();
                 for waiting in waiting {
                     let (own, after) = rest.split_at_checked(waiting.count).unwrap_or((rest, &[]));
                     rest = after;
-                    let alone: Arc<[Happening]> = own.into();
+                    let alone = Arc::new(own.to_vec());
                     match self.submit(credential, alone, None) {
                         Ok(submitted) => self.wait_for(submitted, vec![waiting]),
                         Err(refusal) => waiting.settle(false, reason(&refusal)),
@@ -208,13 +209,13 @@ impl Recorder {
     fn submit(
         &self,
         credential: &Credential,
-        happenings: Arc<[Happening]>,
+        happenings: Arc<Vec<Happening>>,
         reservation: Option<Reservation>,
     ) -> Result<Submitted, Refusal> {
-        let reservation = reservation.map_or_else(|| self.gateway.reserve(), Ok)?;
-        let (load, credential) = (Load::Shared(happenings), credential.clone());
-        let request =
-            Request { load, capture_point: self.route.speech.proxy(), credential, reservation };
+        let reservation = reservation.map_or_else(|| self.gateway.budget.reserve(), Ok)?;
+        let (load, credential) = (Load::Happenings(happenings), credential.clone());
+        let capture_point = self.route.speech.proxy();
+        let request = Request { load, capture_point, credential, reservation };
         self.runtime.block_on(self.gateway.admit(request))
     }
 
@@ -251,7 +252,7 @@ impl Recorder {
             happening.envelope.session_id =
                 session.as_ref().map(ToString::to_string).unwrap_or_default().into();
             self.session = session;
-            match self.submit(&loss.credential, [happening].into(), None) {
+            match self.submit(&loss.credential, Arc::new(vec![happening]), None) {
                 Ok(submitted) => self.wait_for_loss(submitted, loss),
                 Err(_) => self.route.losses().put(loss),
             }

@@ -131,7 +131,7 @@ mod tests {
         bench.answered("past", &[Name::Response("r".into())], Some(1));
         let (session, response) = (Name::Session("own".into()), Name::Response("r".into()));
         assert_eq!(bench.of("a", &clues(&[session, response.clone()], &[1]), Some("t")), "own");
-        assert_eq!(bench.of("a", &clues(&[response.clone()], &[]), Some("t")), "past");
+        assert_eq!(bench.of("a", &clues(std::slice::from_ref(&response), &[]), Some("t")), "past");
         assert_eq!(bench.of("a", &clues(&[], &[1]), Some("t")), "t");
         assert_eq!(bench.of("a", &clues(&[], &[2, 1]), None), "past");
         assert_eq!(bench.of("a", &clues(&[], &[2]), None), "made-5");

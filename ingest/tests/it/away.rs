@@ -64,7 +64,7 @@ impl Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let cancel = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, gateway, cancel.clone()));
+        let task = tokio::spawn(serve(vec![listener], gateway, cancel.clone()));
         Self { url, client: reqwest::Client::new(), cancel, task }
     }
 

@@ -28,7 +28,7 @@ fn gateway(cluster: &MockCluster<'static, DefaultProducerContext>) -> Gateway {
 async fn served(gateway: Gateway) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1/events", listener.local_addr().unwrap());
-    tokio::spawn(serve(listener, Arc::new(gateway), CancellationToken::new()));
+    tokio::spawn(serve(vec![listener], Arc::new(gateway), CancellationToken::new()));
     url
 }
 

@@ -98,7 +98,7 @@ async fn without_keys_it_serves_neither_the_network_nor_web_pages() {
     let auth = Auth::loopback(Tenant::new("acme").unwrap());
     let gateway = Arc::new(Gateway::new(Config::default(), sink, auth, 7).unwrap());
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
-    let outcome = serve(listener, gateway, CancellationToken::new()).await;
+    let outcome = serve(vec![listener], gateway, CancellationToken::new()).await;
     assert!(matches!(outcome, Err(Error::NotLoopback { .. })));
 }
 

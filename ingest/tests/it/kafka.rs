@@ -31,7 +31,7 @@ async fn served(kafka: &KafkaConfig) -> String {
     let gateway = Gateway::new(Config::default(), Sink::kafka(kafka).unwrap(), auth, 7).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(serve(listener, Arc::new(gateway), CancellationToken::new()));
+    tokio::spawn(serve(vec![listener], Arc::new(gateway), CancellationToken::new()));
     url
 }
 

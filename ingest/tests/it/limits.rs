@@ -22,9 +22,13 @@ async fn gzip_is_read_and_whatever_is_wrong_with_it_is_refused() {
     assert_eq!(send("gzip", good[..good.len() - 3].to_vec()).await, (400, String::new()));
     assert_eq!(send("gzip", b"{\"kind\":\"a\"}".to_vec()).await, (400, String::new()));
     assert_eq!(send("gzip", gzip(&good)).await, (400, String::new()));
-    for encoding in ["gzip, gzip", "br", "zstd", "deflate", ""] {
-        assert_eq!(send(encoding, good.clone()).await, (415, String::new()), "{encoding}");
+    for (encoding, status) in
+        [("gzip, gzip", 415), ("br", 415), ("", 415), ("zstd", 400), ("deflate", 400)]
+    {
+        assert_eq!(send(encoding, good.clone()).await, (status, String::new()), "{encoding}");
     }
+    let zstd = zstd::encode_all(&b"{\"kind\":\"a\"}"[..], 3).unwrap();
+    assert_eq!(send("zstd", zstd).await, (200, String::new()));
     let bomb = gzip(&vec![b' '; 20 << 20]);
     assert_eq!(send("gzip", bomb).await, (413, "decompressed_ratio_max".to_owned()));
     let twice =

@@ -9,5 +9,6 @@ mod events;
 mod kafka;
 mod limits;
 mod llm;
+mod otlp;
 mod page;
 mod served;

@@ -48,7 +48,7 @@ impl Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let cancel = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, gateway, cancel.clone()));
+        let task = tokio::spawn(serve(vec![listener], gateway, cancel.clone()));
         Self { dir, spool, address, client: Client::new(), cancel, task }
     }
 

@@ -193,6 +193,9 @@ impl Page<'_> {
     }
 
     fn message(&mut self, message: &Message) {
+        if !message.thoughts.is_empty() {
+            self.text(&format!("[thinks] {}", message.thoughts));
+        }
         if !message.text.is_empty() {
             self.text(&message.text);
         }

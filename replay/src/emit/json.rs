@@ -11,8 +11,9 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
-use crate::session::{Body, Content, SessionEvent};
-use crate::trace::{Step, Totals, Trace};
+use crate::session::{Body, Content, Position, SessionEvent};
+use crate::totals::Totals;
+use crate::trace::{Outcome, Request, Step, Trace};
 
 /// Writes a trace as one JSON object on one line.
 ///
@@ -29,7 +30,10 @@ pub fn trace(trace: &Trace, out: &mut impl Write) -> Result<(), Error> {
         })
         .collect();
     let holes =
-        trace.holes.iter().map(|hole| json!({"epoch": hole.at.map(|at| at.epoch), "offset": hole.at.map(|at| at.offset), "reason": hole.reason}));
+        trace.holes.iter().map(|hole| {
+            let (epoch, offset) = hole.at.map(|at| (at.epoch, at.offset)).unzip();
+            json!({"session_id": hole.session.as_deref(), "epoch": epoch, "offset": offset, "reason": hole.reason})
+        });
     let bodies: Map<String, Value> = bodies
         .into_iter()
         .map(|(digest, content)| (digest.to_string(), Value::Object(body(&content))))
@@ -37,7 +41,10 @@ pub fn trace(trace: &Trace, out: &mut impl Write) -> Result<(), Error> {
     let object = json!({
         "session_id": trace.key.session.as_str(),
         "tenant": trace.key.tenant.as_str(),
+        "trace_id": trace.trace_id.map(|trace| trace.to_string()),
         "partitions": trace.partitions,
+        "other_sessions": trace.others,
+        "sources": trace.sources,
         "totals": totals(&trace.totals),
         "turns": turns,
         "holes": holes.collect::<Vec<_>>(),
@@ -69,12 +76,19 @@ fn totals(totals: &Totals) -> Value {
 }
 
 fn step(step: &Step, bodies: &mut BTreeMap<Digest, Arc<Content>>) -> Value {
-    for content in &step.contents {
+    let also = step.also.iter().flat_map(|it| [Some(&it.event), it.end.as_ref().map(|end| &end.1)]);
+    let also = also.flatten().flat_map(|event| &event.contents);
+    for content in step.contents.iter().chain(also) {
         bodies.entry(content.digest).or_insert_with(|| content.clone());
     }
-    let requests = step.requests.iter().map(
-        |request| json!({"id": request.id, "name": request.name, "arguments": request.arguments}),
-    );
+    let requests = step.requests.iter().map(|Request { call, outcome }| {
+        let outcome = match outcome {
+            Outcome::Missing => "missing",
+            Outcome::Told => "told",
+            Outcome::Made => "made",
+        };
+        json!({"id": call.id, "name": call.name, "arguments": call.arguments, "outcome": outcome})
+    });
     let changes = step.changes.iter().map(|change| {
         let fields = change
             .fields
@@ -83,30 +97,51 @@ fn step(step: &Step, bodies: &mut BTreeMap<Digest, Arc<Content>>) -> Value {
         let fields: Vec<Value> = fields.collect();
         json!({"target": change.target, "op": change.op, "path": change.path, "fields": fields})
     });
-    // Children stand one level deep: a tool call has none.
+    // Children nest no deeper than the tree lets them.
     let children: Vec<Value> =
         step.children.iter().map(|child| self::step(child, bodies)).collect();
-    json!({
-        "epoch": step.at.epoch,
-        "offset": step.at.offset,
-        "event_digest": step.event.digest.to_string(),
-        "envelope": step.event.envelope().to_json_object(),
-        "admission": admission(&step.event),
-        "end": step.end.as_ref().map(|(at, end)| json!({
-            "epoch": at.epoch,
-            "offset": at.offset,
-            "event_digest": end.digest.to_string(),
-            "envelope": end.envelope().to_json_object(),
-            "admission": admission(end),
-        })),
+    let (at, session) = (step.at, step.session.as_deref());
+    let also = step.also.iter().map(|it| {
+        let mut also = event(it.at, &it.event, it.end.as_ref(), it.session.as_deref());
+        let last = it.end.as_ref().map_or(&it.event, |(_, end)| end);
+        let contents = last.contents.iter().map(|content| reference(content));
+        also.insert("contents".to_owned(), contents.collect());
+        Value::Object(also)
+    });
+    let mut object = event(at, &step.event, step.end.as_ref(), session);
+    let rest = json!({
         "contents": step.contents.iter().map(|content| reference(content)).collect::<Vec<_>>(),
         "known": step.known,
         "answer": step.answer,
         "requests": requests.collect::<Vec<_>>(),
         "changes": changes.collect::<Vec<_>>(),
         "marks": step.marks,
+        "also": also.collect::<Vec<_>>(),
         "children": children,
-    })
+    });
+    object.extend(rest.as_object().cloned().unwrap_or_default());
+    Value::Object(object)
+}
+
+/// An event, or a start and its end.
+fn event(
+    at: Position,
+    event: &SessionEvent,
+    end: Option<&(Position, Arc<SessionEvent>)>,
+    session: Option<&str>,
+) -> Map<String, Value> {
+    let one = |at: Position, event: &SessionEvent| {
+        let (epoch, offset) = (at.epoch.into(), at.offset.into());
+        let names = ["epoch", "offset", "event_digest", "envelope", "admission"].map(str::to_owned);
+        let digest = Value::String(event.digest.to_string());
+        let envelope = Value::Object(event.envelope().to_json_object());
+        names.into_iter().zip([epoch, offset, digest, envelope, admission(event)])
+    };
+    let mut object: Map<String, Value> = one(at, event).collect();
+    let end = end.map(|(at, end)| Value::Object(one(*at, end).collect()));
+    object.insert("end".to_owned(), end.unwrap_or_default());
+    object.extend(session.map(|session| ("session_id".to_owned(), session.into())));
+    object
 }
 
 fn reference(content: &Content) -> Value {

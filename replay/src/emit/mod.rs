@@ -6,3 +6,4 @@ mod log;
 pub mod statement;
 mod table;
 pub mod terminal;
+mod words;

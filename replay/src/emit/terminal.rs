@@ -3,15 +3,14 @@
 use std::io::{Result, Write};
 use std::sync::Arc;
 
-use schemas::{Envelope, Micros};
-
 pub use super::table::{report, sessions};
 
 use super::escape::{escaped, wrapped};
+use super::words::{duration, facts, kind_label, sums, title};
 use crate::diff::FieldChange;
 use crate::message::Message;
 use crate::session::{Body, Content};
-use crate::trace::{Step, Totals, Trace, Turn, agent, principal};
+use crate::trace::{Request, Step, Trace, Turn};
 
 /// How a trace is shown.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +41,8 @@ const TEXT_COLUMNS_MIN: usize = 20;
 /// # Errors
 /// What writing fails with.
 pub fn trace(trace: &Trace, out: &mut impl Write, options: TerminalOptions) -> Result<()> {
-    let mut page = Page { out, options, indent: String::new() };
+    let many = trace.sources.len() > 1;
+    let mut page = Page { out, options, indent: String::new(), many };
     page.head(trace)?;
     for (number, turn) in trace.turns.iter().enumerate() {
         page.turn(number + 1, turn)?;
@@ -52,7 +52,9 @@ pub fn trace(trace: &Trace, out: &mut impl Write, options: TerminalOptions) -> R
         page.styled(Style::Alarm, &format!("holes ({})", trace.holes.len()))?;
         for hole in &trace.holes {
             let at = hole.at.map_or_else(String::new, |at| format!("{at} "));
-            page.item("  ! ", "    ", &format!("{at}{}", hole.reason), Style::Alarm)?;
+            let of =
+                hole.session.as_deref().map_or_else(String::new, |of| format!("session {of} "));
+            page.item("  ! ", "    ", &format!("{of}{at}{}", hole.reason), Style::Alarm)?;
         }
     }
     page.line("")?;
@@ -77,6 +79,8 @@ struct Page<'w, W> {
     options: TerminalOptions,
     /// Glyphs before every line.
     indent: String,
+    /// Whether more than one door or library told of it.
+    many: bool,
 }
 
 impl<W: Write> Page<'_, W> {
@@ -107,7 +111,10 @@ impl<W: Write> Page<'_, W> {
     }
 
     fn head(&mut self, trace: &Trace) -> Result<()> {
-        let title = format!("session {}", trace.key.session);
+        let title = match trace.trace_id {
+            Some(trace) => format!("trace {trace}"),
+            None => format!("session {}", trace.key.session),
+        };
         self.item("", "  ", &title, Style::Strong)?;
         let totals = &trace.totals;
         let mut lines =
@@ -121,6 +128,12 @@ impl<W: Write> Page<'_, W> {
         if let (Some(first), Some(last)) = (totals.first, totals.last) {
             let lasting = u64::try_from(last.0.saturating_sub(first.0)).unwrap_or(0);
             lines.push(format!("{first} for {}", duration(lasting)));
+        }
+        if !trace.others.is_empty() {
+            lines.push(format!("with session {}", trace.others.join(", ")));
+        }
+        if trace.sources.len() > 1 {
+            lines.push(format!("told by {}", trace.sources.join(", ")));
         }
         lines.push(sums(totals));
         for line in lines {
@@ -142,7 +155,7 @@ impl<W: Write> Page<'_, W> {
     /// A step and its children; `last` of its siblings.
     fn step(&mut self, step: &Step, last: bool) -> Result<()> {
         let (first, rest) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        self.item(first, &format!("{rest}  "), &title(step), Style::Strong)?;
+        self.item(first, &format!("{rest}  "), &title(step, self.many), Style::Strong)?;
         let outer = self.indent.len();
         self.indent.push_str(rest);
         let bar = if step.children.is_empty() { "   " } else { "│  " };
@@ -162,24 +175,13 @@ impl<W: Write> Page<'_, W> {
         for mark in &step.marks {
             self.item("! ", "  ", mark, Style::Alarm)?;
         }
-        let facts = facts(&step.last().envelope());
+        let facts = facts(step);
         if !facts.is_empty() {
             self.item("", "  ", &facts.join(" · "), Style::Faint)?;
         }
-        let (input, answer) = step.contents.split_at(step.answer.min(step.contents.len()));
-        let known = if self.options.full { 0 } else { step.known.min(input.len()) };
-        if known > 0 {
-            let line = format!("… {known} entries of the context, as in the call before");
-            self.item("", "  ", &line, Style::Faint)?;
-        }
-        for content in input.iter().skip(known) {
-            self.content("", content)?;
-        }
-        for content in answer {
-            self.content("→ ", content)?;
-        }
-        for request in &step.requests {
-            let line = format!("{} {} {}", request.name, request.id, request.arguments);
+        self.contents(step)?;
+        for Request { call, .. } in &step.requests {
+            let line = format!("{} {} {}", call.name, call.id, call.arguments);
             self.cut("→ asks ", &line)?;
         }
         for change in &step.changes {
@@ -190,6 +192,46 @@ impl<W: Write> Page<'_, W> {
             }
         }
         Ok(())
+    }
+
+    /// The conversation, then the apparatus around it: that is short unless all is shown in full. So is what a run says that
+    /// its steps say too.
+    fn contents(&mut self, step: &Step) -> Result<()> {
+        let full = self.options.full;
+        let repeats = step.event.envelope().kind == "agent.run" && !step.children.is_empty();
+        let is_shown = move |content: &Content| full || (content.is_conversation() && !repeats);
+        let known = if full { 0 } else { step.known };
+        let mut left_out = 0;
+        for (place, content) in step.contents.iter().enumerate().filter(|(_, it)| is_shown(it)) {
+            if place < known {
+                left_out += 1;
+                continue;
+            }
+            self.left_out(std::mem::take(&mut left_out))?;
+            self.content(if place < step.answer { "" } else { "→ " }, content)?;
+        }
+        self.left_out(left_out)?;
+        for content in step.contents.iter().filter(|content| !is_shown(content)) {
+            self.apparatus(content)?;
+        }
+        Ok(())
+    }
+
+    fn left_out(&mut self, entries: usize) -> Result<()> {
+        if entries == 0 {
+            return Ok(());
+        }
+        let line = format!("… {entries} entries of the context, as in the call before");
+        self.item("", "  ", &line, Style::Faint)
+    }
+
+    /// An error is read as it is; of what else surrounds a conversation there is a line.
+    fn apparatus(&mut self, content: &Arc<Content>) -> Result<()> {
+        let is_text = content.kind == "raw" && content.media_type == "text/plain";
+        if content.kind == "error" || is_text || !matches!(content.body, Body::Clear(_)) {
+            return self.content("", content);
+        }
+        self.item("", "  ", &format!("{}, {} bytes", content.kind, content.size), Style::Faint)
     }
 
     fn field(&mut self, field: &FieldChange) -> Result<()> {
@@ -211,7 +253,11 @@ impl<W: Write> Page<'_, W> {
                 self.item(&label, "  ", &text, Style::Faint)
             }
             (Body::Clear(_), Some(message)) => {
-                if message.text.is_empty() && !message.calls.is_empty() {
+                if !message.thoughts.is_empty() {
+                    self.cut(&format!("{label}[thinks] "), &message.thoughts)?;
+                }
+                let said_else = !message.calls.is_empty() || !message.thoughts.is_empty();
+                if message.text.is_empty() && said_else {
                     return Ok(());
                 }
                 self.cut(&label, &message.text)
@@ -250,109 +296,4 @@ impl<W: Write> Page<'_, W> {
 fn head(text: &str, bytes_max: usize) -> &str {
     let end = (0..=bytes_max.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text.get(..end.unwrap_or(0)).unwrap_or_default()
-}
-
-fn kind_label(content: &Content) -> &str {
-    if matches!(content.kind.as_str(), "message" | "text") && !content.role.is_empty() {
-        ""
-    } else {
-        &content.kind
-    }
-}
-
-fn title(step: &Step) -> String {
-    let envelope = step.last().envelope();
-    let mut words = vec![envelope.kind.to_string()];
-    let first = step.event.envelope();
-    let either = |last: &Option<std::borrow::Cow<'_, str>>,
-                  first: &Option<std::borrow::Cow<'_, str>>| {
-        last.as_deref().or(first.as_deref()).map(str::to_owned)
-    };
-    words.extend(either(&envelope.response_model, &envelope.request_model));
-    words.extend(either(&envelope.tool_name, &first.tool_name));
-    words.extend(either(&envelope.tool_effect, &first.tool_effect));
-    words.extend(envelope.policy_decision.as_deref().map(str::to_owned));
-    if envelope.status != "unset" {
-        words.push(envelope.status.to_string());
-    }
-    words.extend(envelope.error_type.as_deref().map(str::to_owned));
-    words.extend(envelope.duration_us.map(duration));
-    words.push(time_of_day(first.occurred_at));
-    words.push(step.at.to_string());
-    words.join("  ")
-}
-
-/// What else is worth a line.
-fn facts(envelope: &Envelope<'_>) -> Vec<String> {
-    let mut facts = Vec::new();
-    let mut fact = |name: &str, value: Option<String>| {
-        facts.extend(value.map(|value| format!("{name}{value}")));
-    };
-    let text = |value: &Option<std::borrow::Cow<'_, str>>| value.as_deref().map(str::to_owned);
-    fact("agent ", agent(envelope));
-    fact("for ", principal(envelope));
-    fact(
-        "via ",
-        (!envelope.delegation.is_empty()).then(|| {
-            let chain = envelope.delegation.iter().map(|d| format!("{} {}", d.r#type, d.id));
-            chain.collect::<Vec<_>>().join(" ← ")
-        }),
-    );
-    fact("call ", text(&envelope.tool_call_id));
-    fact("", text(&envelope.protocol));
-    fact("tokens in ", envelope.usage_input_tokens.map(|n| n.to_string()));
-    fact("tokens out ", envelope.usage_output_tokens.map(|n| n.to_string()));
-    fact("cache ", envelope.usage_cache_read_input_tokens.map(|n| n.to_string()));
-    fact("$", envelope.cost_nanos.map(dollars));
-    fact("policy ", text(&envelope.policy_id));
-    fact("approver ", text(&envelope.approver_id));
-    for retrieval in &envelope.retrievals {
-        let score = retrieval.score.map_or_else(String::new, |score| format!(" ({score})"));
-        fact("from ", Some(format!("{}/{}{score}", retrieval.source, retrieval.document_id)));
-    }
-    for evaluation in &envelope.evaluations {
-        let score = evaluation.score.map_or_else(String::new, |score| format!(" {score}"));
-        let label = evaluation.label.as_deref().unwrap_or_default();
-        fact("", Some(format!("{}{score} {label}", evaluation.name).trim_end().to_owned()));
-    }
-    facts
-}
-
-fn sums(totals: &Totals) -> String {
-    let mut parts = vec![
-        format!("status {}", totals.status),
-        format!("{} rows", totals.rows),
-        format!("{} model calls", totals.model_calls),
-        format!("{} tool calls", totals.tool_calls),
-        format!("tokens {} in, {} out", totals.input_tokens, totals.output_tokens),
-    ];
-    if totals.cost_nanos > 0 {
-        parts.push(format!("${}", dollars(totals.cost_nanos)));
-    }
-    if totals.repeats > 0 {
-        parts.push(format!("{} repeats left out", totals.repeats));
-    }
-    parts.join(" · ")
-}
-
-fn dollars(nanos: u64) -> String {
-    format!("{}.{:06}", nanos / 1_000_000_000, nanos % 1_000_000_000 / 1000)
-}
-
-/// A duration for people.
-fn duration(micros: u64) -> String {
-    match micros {
-        0..1_000 => format!("{micros} µs"),
-        1_000..1_000_000 => format!("{} ms", micros / 1_000),
-        1_000_000..600_000_000 => {
-            format!("{}.{:02} s", micros / 1_000_000, micros % 1_000_000 / 10_000)
-        }
-        _ => format!("{} min", micros / 60_000_000),
-    }
-}
-
-/// The time of an RFC 3339 text, to the millisecond.
-fn time_of_day(time: Micros) -> String {
-    let text = time.to_string();
-    text.get(11..23).map_or_else(|| text.clone(), str::to_owned)
 }

@@ -9,6 +9,8 @@ mod bundle_forged;
 #[cfg(test)]
 mod bundle_golden;
 #[cfg(test)]
+mod exchanges;
+#[cfg(test)]
 mod export;
 #[cfg(test)]
 mod history;
@@ -28,3 +30,5 @@ mod tamper;
 mod trace;
 #[cfg(test)]
 mod verify;
+#[cfg(test)]
+mod watched;

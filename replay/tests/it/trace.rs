@@ -87,7 +87,7 @@ async fn a_trace_has_turns_calls_and_what_came_of_them() {
     assert_eq!(kinds, [&first[..], &["user.message", "llm.call", "session.end"]]);
     let call = &trace.turns[0].steps[2];
     assert_eq!((call.known, call.answer, call.contents.len()), (0, 1, 2));
-    assert_eq!(call.requests[0].arguments, r#"{"city":"Paris"}"#);
+    assert_eq!(call.requests[0].call.arguments, r#"{"city":"Paris"}"#);
     assert_eq!(call.children[0].event.envelope().tool_call_id.as_deref(), Some("c1"));
     let change = &trace.turns[0].steps[3].changes[0].fields;
     assert_eq!((change.len(), change[0].path.as_str()), (1, "/status"));

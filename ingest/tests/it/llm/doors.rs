@@ -72,8 +72,10 @@ async fn what_is_not_for_the_upstream_is_turned_away() {
     assert_eq!(ask("/llm/api/v1", ("upgrade", "websocket")).await, (501, "not_implemented".into()));
     let climbs = "POST /llm/api/v1/%2e%2e/admin HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
     assert!(served.raw(climbs.as_bytes()).await.starts_with("HTTP/1.1 400 "));
-    let huge = format!("POST /llm/api HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(100_000));
-    assert!(served.raw(huge.as_bytes()).await.starts_with("HTTP/1.1 431 "));
+    let huge = format!("POST /llm/api HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(10 << 20));
+    // What is still being sent when the connection is closed may take the answer with it.
+    let answer = served.raw(huge.as_bytes()).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
     let twice =
         "POST /llm/api HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab";
     assert!(served.raw(twice.as_bytes()).await.starts_with("HTTP/1.1 400 "));

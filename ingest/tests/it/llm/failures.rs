@@ -161,5 +161,8 @@ async fn what_is_too_large_to_keep_passes_and_is_on_record_as_cut_short() {
     let request = closed.client.post(closed.llm("/v1/chat/completions")).body("x".repeat(20_000));
     assert_eq!(request.send().await.unwrap().status().as_u16(), 413);
     let request = closed.client.post(closed.llm("/v1/chat/completions")).body(CHAT);
-    assert!(request.send().await.unwrap().text().await.is_err());
+    // The end of its head may go with what breaks off.
+    if let Ok(answer) = request.send().await {
+        assert!(answer.text().await.is_err());
+    }
 }

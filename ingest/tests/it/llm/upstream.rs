@@ -13,6 +13,7 @@ use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{Sender, channel};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// What the API was asked.
@@ -46,6 +47,7 @@ pub(crate) struct Api {
     pub(crate) url: String,
     pub(crate) asked: Arc<Mutex<Vec<Asked>>>,
     stop: CancellationToken,
+    listening: JoinHandle<Option<()>>,
 }
 
 impl Api {
@@ -58,7 +60,7 @@ impl Api {
         let (asked, answer) = (Arc::new(Mutex::new(Vec::new())), Arc::new(answer));
         let stop = CancellationToken::new();
         let (log, stopping) = (Arc::clone(&asked), stop.clone());
-        tokio::spawn(stopping.run_until_cancelled_owned(async move {
+        let listening = tokio::spawn(stopping.run_until_cancelled_owned(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
                 let service = service_fn(move |request: Request<Incoming>| {
@@ -81,7 +83,7 @@ impl Api {
                 });
             }
         }));
-        Self { url, asked, stop }
+        Self { url, asked, stop, listening }
     }
 
     /// One that answers everything with this JSON.
@@ -103,14 +105,14 @@ impl Api {
         (Self::new(answer).await, streams)
     }
 
+    /// Takes no more connections.
+    pub(crate) async fn end(self) {
+        self.stop.cancel();
+        self.listening.await.unwrap();
+    }
+
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
-    }
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }
 

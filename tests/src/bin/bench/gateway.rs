@@ -1,17 +1,16 @@
 //! SHELL: the gateway with the embedded log behind it, and clients that post to it from the same machine.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use ingest::{Auth, Config, Gateway, Sink};
 use schemas::Tenant;
 use spool::Spool;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+use crate::client::Connection;
 use crate::clock::{Of, Spent, now, timed};
 use crate::corpus::Corpus;
 use crate::figure::{megabytes, number, wide};
@@ -60,7 +59,7 @@ fn row(corpus: &Corpus, events_a_request: usize) -> anyhow::Result<()> {
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();
-    let serving = runtime.spawn(ingest::serve(listener, gateway, stop.clone()));
+    let serving = runtime.spawn(ingest::serve(vec![listener], gateway, stop.clone()));
     let (posted, all) = timed(Of::Process, || clients(corpus, address, events_a_request))?;
     let posted = posted?;
     stop.cancel();
@@ -111,7 +110,7 @@ fn client(
     events: usize,
     seed: u64,
 ) -> anyhow::Result<Posted> {
-    let mut connection = Connection::new(address)?;
+    let mut connection = Connection::new(address, None)?;
     let mut traffic = Traffic::new(corpus, usize::MAX, 100 + seed);
     let (started, mut done) = (now(), Posted::default());
     let mut body = String::new();
@@ -123,50 +122,10 @@ fn client(
         }
         body.push(']');
         let begun: Instant = now();
-        connection.post(&body)?;
+        connection.post("/v1/events", "application/json", body.as_bytes())?;
         done.latencies.push(begun.elapsed());
         done.events += wide(events);
         done.bytes += wide(body.len());
     }
     Ok(done)
-}
-
-/// Just enough of HTTP/1.1: a client library would take a share of the processor that is not the gateway's to take.
-struct Connection {
-    stream: BufReader<TcpStream>,
-    answer: Vec<u8>,
-}
-
-impl Connection {
-    fn new(address: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream), answer: Vec::new() })
-    }
-
-    /// Posts and waits for the acknowledgement.
-    fn post(&mut self, body: &str) -> anyhow::Result<()> {
-        let length = body.len();
-        let head = format!(
-            "POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
-        );
-        let stream = self.stream.get_mut();
-        stream.write_all(head.as_bytes())?;
-        stream.write_all(body.as_bytes())?;
-        let (mut line, mut length) = (String::new(), 0);
-        self.stream.read_line(&mut line)?;
-        let good = line.starts_with("HTTP/1.1 200");
-        while line != "\r\n" {
-            line.clear();
-            anyhow::ensure!(self.stream.read_line(&mut line)? > 0, "the gateway hung up");
-            let value = line.to_ascii_lowercase();
-            if let Some(value) = value.strip_prefix("content-length:") {
-                length = value.trim().parse().context("content-length is no number")?;
-            }
-        }
-        self.answer.resize(length, 0);
-        self.stream.read_exact(&mut self.answer)?;
-        anyhow::ensure!(good, "refused: {}", String::from_utf8_lossy(&self.answer));
-        Ok(())
-    }
 }

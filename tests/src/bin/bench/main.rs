@@ -1,11 +1,12 @@
 //! `just bench DATA`: what sealing, storing, verifying and taking in cost, beside the least they could cost.
 //!
 //! Prints Markdown tables for `docs/benchmarks.md`, which says what each figure means. All steps are given the same
-//! traffic; each is in temporary folders of its own, and needs no Kafka and no S3; so does `bench log`. Only `bench pipeline`
-//! and `bench recovery` measure with both, which `tests/stack/stack.sh` starts.
+//! traffic; each is in temporary folders of its own, and needs no Kafka and no S3; so does `bench log`. Only `bench otlp`,
+//! `bench pipeline` and `bench recovery` measure with both, which `tests/stack/stack.sh` starts.
 
 mod batches;
 mod chain;
+mod client;
 mod clock;
 mod corpus;
 mod counter;
@@ -18,6 +19,7 @@ mod kafka;
 mod latency;
 mod log;
 mod machine;
+mod otlp;
 mod pipeline;
 mod random;
 mod recovery;
@@ -46,8 +48,9 @@ use topic::Form;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const USAGE: &str = "usage: bench [log | pipeline | recovery] DATA_FOLDER [--gb N | --small]
-`pipeline` and `recovery` need Kafka and S3: tests/stack/stack.sh run -- COMMAND
+const USAGE: &str = "usage: bench [log | otlp | pipeline | recovery] DATA_FOLDER [--gb N | --small]
+`otlp`, `pipeline` and `recovery` need Kafka and S3: tests/stack/stack.sh run -- COMMAND; `otlp` needs CHANCERY_OTELCOL, which
+tests/capture/otelcol.sh prints
 DATA_FOLDER holds tau-bench/gpt-4o-airline.json; N is the least size of the full events in 10^9 bytes, 1 unless given";
 
 /// What the command line asks for.
@@ -64,6 +67,8 @@ enum What {
     Alone,
     /// The log of segments.
     Log,
+    /// OTLP onto a topic, beside the OpenTelemetry Collector.
+    Otlp,
     /// The sealer between Kafka and S3.
     Pipeline,
     /// A sealer's start, with more and more behind it.
@@ -77,6 +82,7 @@ fn main() -> anyhow::Result<()> {
             match what {
                 What::Alone => alone(&corpus, gigabytes),
                 What::Log => log::report(&corpus, copies(&corpus, gigabytes)?.0),
+                What::Otlp => otlp::report(&corpus),
                 What::Pipeline => pipeline::report(&corpus, copies(&corpus, gigabytes)?.0),
                 What::Recovery => recovery::report(&corpus),
             }
@@ -96,6 +102,7 @@ impl Run {
                 return Some(Self::StartAsChild { words: words.skip(1).collect() });
             }
             "log" => words.next().map(|_| What::Log)?,
+            "otlp" => words.next().map(|_| What::Otlp)?,
             "pipeline" => words.next().map(|_| What::Pipeline)?,
             "recovery" => words.next().map(|_| What::Recovery)?,
             _ => What::Alone,

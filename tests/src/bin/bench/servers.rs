@@ -18,6 +18,8 @@ pub(crate) struct Servers {
     /// `host:port`.
     pub(crate) s3: String,
     bucket: String,
+    /// Folder of all servers.
+    stack: String,
     /// Process ids of the broker and of the S3 server.
     processes: [String; 2],
 }
@@ -37,12 +39,40 @@ impl Servers {
             s3: s3.to_owned(),
             bucket: variable("CHANCERY_TEST_S3_BUCKET")?,
             processes: [process("kafka")?, process("s3")?],
+            stack,
         })
     }
 
     /// The address of a store in the bucket.
     pub(crate) fn store(&self, name: &str) -> String {
         format!("s3://{}/{name}", self.bucket)
+    }
+
+    /// Bytes of a topic's log, as they lie on the broker's disk.
+    pub(crate) fn topic_bytes(&self, topic: &str) -> anyhow::Result<u64> {
+        let mut bytes = 0;
+        for broker in std::fs::read_dir(&self.stack)?.collect::<Result<Vec<_>, _>>()? {
+            if !broker.file_name().to_string_lossy().starts_with("kafka-")
+                || !broker.path().is_dir()
+            {
+                continue;
+            }
+            for partition in std::fs::read_dir(broker.path())?.collect::<Result<Vec<_>, _>>()? {
+                let name = partition.file_name().to_string_lossy().into_owned();
+                let is_it = name.rsplit_once('-').is_some_and(|(of, _)| of == topic);
+                if !is_it {
+                    continue;
+                }
+                for file in std::fs::read_dir(partition.path())? {
+                    let file = file?;
+                    if file.path().extension().is_some_and(|ending| ending == "log") {
+                        bytes += file.metadata()?.len();
+                    }
+                }
+            }
+        }
+        anyhow::ensure!(bytes > 0, "the log of {topic} is not in {}", self.stack);
+        Ok(bytes)
     }
 
     /// What the broker and the S3 server have had of the processor so far.

@@ -1,0 +1,9 @@
+//! OTLP requests as runtimes send them, and as nobody should, read as happenings.
+
+#![cfg(test)]
+
+mod dialects;
+mod hostile;
+mod kit;
+mod properties;
+mod samples;
