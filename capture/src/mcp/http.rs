@@ -82,7 +82,7 @@ fn ending(answer: &Answer) -> Ending {
         (Ended::UpstreamCut, _) => error("upstream_cut"),
         (Ended::Complete, Some(401 | 403)) => error("unauthorized"),
         (Ended::Complete, Some(404)) => error("not_found"),
-        (Ended::Complete, Some(400..)) => error("http_error"),
+        (Ended::Complete, Some(300..)) => error("http_error"),
         (Ended::Complete, _) => error("no_answer"),
     }
 }

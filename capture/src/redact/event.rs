@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use schemas::Envelope;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use super::exchange;
@@ -284,7 +285,14 @@ fn content(rule: &Rule, view: &View<'_>, data: &[u8], findings: &mut Findings) -
         return left;
     }
     match &rule.place {
-        Place::Anywhere if view.is_json() => rule.json(data, findings),
+        Place::Anywhere if view.is_json() => {
+            let left = rule.json(data, findings);
+            if is_json(left.as_deref().unwrap_or(data)) {
+                return left;
+            }
+            // What only calls itself JSON may have anything between its strings.
+            rule.text(left.as_deref().unwrap_or(data), findings).or(left)
+        }
         Place::Anywhere => rule.text(data, findings),
         Place::Path(_) if view.is_json() => rule.json(data, findings),
         Place::Field(..) if view.kind == "attributes" && view.is_json() => {
@@ -314,6 +322,11 @@ fn plain(contents: &[View<'_>]) -> BTreeMap<usize, Vec<u8>> {
         Some((index, crate::llm::decode(&encoding, contents.get(index)?.data)?))
     };
     streams.chain(bodies).filter_map(read).collect()
+}
+
+/// Whether this is one JSON value or a sequence of them.
+fn is_json(data: &[u8]) -> bool {
+    serde_json::Deserializer::from_slice(data).into_iter::<IgnoredAny>().all(|value| value.is_ok())
 }
 
 fn has(names: &[String], name: &str) -> bool {

@@ -80,7 +80,9 @@ impl<'t> Target<'t> {
 
     /// The same at the upstream; `None` where that is no URI.
     pub(crate) fn at(&self, address: &Address) -> Option<Uri> {
-        let slash = if self.rest.starts_with('/') { "" } else { "/" };
+        // An MCP server is one URL, and another with a slash behind it.
+        let is_whole = self.speech == Speech::Mcp && !address.path.is_empty();
+        let slash = if self.rest.starts_with('/') || is_whole { "" } else { "/" };
         let path = format!("{}{slash}{}", address.path, self.rest);
         let mut parts = Parts::default();
         parts.scheme = Some(address.scheme.clone());
@@ -120,6 +122,10 @@ mod tests {
             ("/llm/a", "a", None, "/"),
             ("/llm/a//v1", "a", None, "//v1"),
             ("/llm/", "", None, "/"),
+            ("/mcp/a", "a", None, ""),
+            ("/mcp/a/", "a", None, "/"),
+            ("/mcp/a/chk_1_2?q", "a", Some("chk_1_2"), "?q"),
+            ("/mcp/a/x?q", "a", None, "/x?q"),
         ] {
             assert_eq!(at(text), Some((name.to_owned(), key, format!("{base}{path}"))), "{text}");
         }
