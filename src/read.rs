@@ -54,7 +54,7 @@ fn line(out: &mut dyn Write, session: &SessionSummary) -> io::Result<()> {
     write!(out, "{last:19}  {status:9} {events:7} {model_calls:6} {tool_calls:6} ")?;
     write!(out, "{input_tokens:10} {output_tokens:11} {cost:>9}  ")?;
     let agent = session.agent.as_deref().map(|agent| format!("  {}", printable(agent)));
-    let open = if session.ended { "" } else { "  (no end)" };
+    let open = if session.ended || session.watched { "" } else { "  (no end)" };
     let holes =
         if session.holes > 0 { format!("  {} HOLES", session.holes) } else { String::new() };
     let id = printable(&session.session_id);

@@ -341,6 +341,7 @@ column_indices! {
     EVENT_ID = 16 "event_id",
     KIND = 19 "kind",
     OCCURRED_AT = 20 "occurred_at",
+    CAPTURE_SOURCE = 21 "capture_source",
     PHASE = 22 "phase",
     STATUS = 24 "status",
     SESSION_SEQ = 26 "session_seq",

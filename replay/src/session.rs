@@ -151,13 +151,15 @@ impl SessionEvent {
     }
 }
 
-/// Doors that only watch what passes. None of them is told when a session ends.
-const WATCHING: [&str; 3] = ["llm_proxy", "mcp_proxy", "otlp"];
+/// Whether a door only watches what passes. None that does is told when a session ends.
+pub(crate) fn only_watches(capture_source: &str) -> bool {
+    matches!(capture_source, "llm_proxy" | "mcp_proxy" | "otlp")
+}
 
 impl Session {
     /// Whether all its events come from doors that only watch.
     pub(crate) fn is_watched(&self) -> bool {
-        self.events().all(|(_, event)| WATCHING.contains(&&*event.envelope().capture_source))
+        self.events().all(|(_, event)| only_watches(&event.envelope().capture_source))
     }
 
     /// Its events in order, repeats that say the same left out.

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::fetch::Store;
 use crate::load;
 use crate::row;
+use crate::session::only_watches;
 use crate::totals::{rank, status_of_rank};
 
 /// Which sessions are listed.
@@ -63,6 +64,8 @@ pub struct SessionSummary {
     pub status: String,
     /// Whether its end was seen.
     pub ended: bool,
+    /// Whether all that told of it only watches, and so is not told of its end.
+    pub watched: bool,
     /// Numbers that its source counted and that did not arrive, losses that its producer tells of, and messages that could not
     /// be decoded.
     pub holes: u64,
@@ -70,13 +73,14 @@ pub struct SessionSummary {
     newest: i64,
 }
 
-const COLUMNS_READ: [usize; 15] = [
+const COLUMNS_READ: [usize; 16] = [
     decode::SESSION_KEY,
     decode::OFFSET,
     decode::KEY,
     decode::RAW_REASON,
     decode::KIND,
     decode::OCCURRED_AT,
+    decode::CAPTURE_SOURCE,
     decode::PHASE,
     decode::STATUS,
     decode::SESSION_SEQ,
@@ -139,6 +143,7 @@ struct Sum {
     events: u64,
     raw: u64,
     gaps: u64,
+    watched: bool,
     calls: [Calls; 2],
     input_tokens: u64,
     output_tokens: u64,
@@ -245,6 +250,7 @@ impl Sum {
             events,
             raw,
             gaps,
+            watched: true,
             calls,
             input_tokens,
             output_tokens,
@@ -264,6 +270,7 @@ impl Sum {
         }
         self.events += 1;
         let text = |column| batch.text(column, row);
+        self.watched &= text(decode::CAPTURE_SOURCE).is_some_and(only_watches);
         let (name, id) = (text(decode::AGENT_NAME), text(decode::AGENT_ID));
         self.agent_fits |= agent.is_some() && (name == agent || id == agent);
         self.tool_fits |= tool.is_some() && text(decode::TOOL_NAME) == tool;
@@ -313,6 +320,7 @@ impl Sum {
             cost_nanos: self.cost_nanos,
             status: status.unwrap_or_else(|| status_of_rank(self.worst).to_owned()),
             ended,
+            watched: self.watched && self.events > 0,
             holes: self.numbers.missing().saturating_add(self.raw).saturating_add(self.gaps),
             newest: self.times.map_or(i64::MIN, |(_, last)| last),
         }

@@ -168,6 +168,7 @@ async fn a_call_without_its_end_and_what_a_producer_lost_are_holes() {
     assert_eq!(holes(&trace), expected);
     let listed = replay::sessions(&store(&objects), &replay::Filter::default()).await.unwrap();
     assert_eq!((listed[0].holes, listed[0].model_calls), (1, 1));
+    assert_eq!((listed[0].watched, listed[0].ended), (true, false));
 }
 
 /// Spans of one run, children first, as exporters send them: a run, two model calls, the span of an HTTP client below the
