@@ -33,7 +33,8 @@ pub struct Limits {
     /// Attributes of a span or record, those of its events and links included. Default 16,384: SDKs stop at 128, those that
     /// flatten histories are set to more.
     pub attributes_max: usize,
-    /// Retrieved documents, and links, that the envelope lists. Default 256: it may have 1 MiB. All are in the contents.
+    /// Retrieved documents, and links, that the envelope lists, and evaluations of a span that are events of their own. Default
+    /// 256: an envelope may have 1 MiB. All are in the contents.
     pub list_items_max: usize,
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Evaluation {
     dropped: u32,
 }
 
-/// Reads the events of a span. Returns what is left of each, as JSON, and the evaluations.
+/// Reads the events of a span. Returns what is left of each, as JSON, and the evaluations. What there is no room for is left.
 pub(super) fn read(
     events: Vec<Event>,
     reading: &mut Reading<'_>,
@@ -33,12 +33,12 @@ pub(super) fn read(
         rest.count("time_unix_nano", time_unix_nano);
         rest.count("dropped_attributes_count", dropped_attributes_count);
         match name.as_str() {
-            EVALUATION => {
+            EVALUATION if evaluations.len() < reading.limits.list_items_max => {
                 let (time, dropped) = (time_unix_nano, dropped_attributes_count);
                 let attributes = std::mem::take(&mut attributes);
                 evaluations.push(Evaluation { time, attributes, dropped });
             }
-            "exception" => read_exception(&mut attributes, reading),
+            "exception" if reading.room() > 0 => read_exception(&mut attributes, reading),
             name => otel_genai::read_event(name, &mut attributes, reading),
         }
         attributes.write_rest(&mut rest.0);

@@ -118,6 +118,28 @@ fn a_list_of_too_many_messages_is_one_content() {
 }
 
 #[test]
+fn events_beyond_what_there_is_room_for_stay_attributes() {
+    use opentelemetry_proto::tonic::trace::v1::span::Event;
+    let event = |name: &str| Event {
+        name: name.to_owned(),
+        attributes: vec![attribute("exception.message", text("e"))],
+        ..Event::default()
+    };
+    let mut crowded = span("x", &[]);
+    crowded.events = vec![event("exception"); 8000];
+    crowded.events.extend(vec![event("gen_ai.choice"); 8000]);
+    crowded.events.extend(vec![event("gen_ai.evaluation.result"); 300]);
+    let limits = Limits { attributes_max: 100_000, ..Limits::default() };
+    let read = spans(request("app", vec![crowded]), &limits).unwrap();
+    assert_eq!((read.rejected, read.happenings.len()), (0, 1 + 256));
+    let own = &read.happenings[0];
+    assert!((8000..=8192).contains(&own.contents.len()), "{}", own.contents.len());
+    let events = rest(own)["events"].as_array().unwrap().clone();
+    assert_eq!(events.len(), 16_300);
+    assert_eq!(events[16_299]["attributes"]["exception.message"], "e");
+}
+
+#[test]
 fn ids_that_are_none_are_rejected_and_a_parent_that_is_none_is_kept() {
     let with = |trace: &[u8], id: &[u8]| Span {
         trace_id: trace.to_vec(),

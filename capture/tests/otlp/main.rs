@@ -1,5 +1,7 @@
 //! OTLP requests as runtimes send them, and as nobody should, read as happenings.
 
+#![cfg(test)]
+
 mod dialects;
 mod hostile;
 mod kit;
