@@ -1,3 +1,5 @@
+//! Messages of every shape, as they are read.
+
 use proptest::prelude::*;
 use serde_json::json;
 
