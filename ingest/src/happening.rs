@@ -56,7 +56,8 @@ fn draft<'a>(
     }
     let fingerprint = happening.identity.map(|_| fingerprint(happening, &parts));
     envelope.event_id = match &happening.identity {
-        Some(identity) => derived_id(envelope.occurred_at, &key, identity),
+        // By the time that the source gave, even if it gave none: ours would differ from repeat to repeat.
+        Some(identity) => derived_id(happening.envelope.occurred_at, &key, identity),
         None => EventId(uuid_v7(intake.now, (draw)()?)),
     };
     let (slots, identity) = (happening.slots.clone(), happening.identity);

@@ -23,10 +23,11 @@ fn last(served: &Served) -> Seen {
     read(served).pop().unwrap()
 }
 
-/// Whether the answer breaks off after its first part.
-async fn breaks(answer: reqwest::Response) -> bool {
+/// Whether the answer breaks off after its first part, once something was done to it.
+async fn breaks(answer: reqwest::Response, done: impl Future<Output = ()>) -> bool {
     let mut parts = answer.bytes_stream();
     assert_eq!(parts.next().await.unwrap().unwrap(), DATA);
+    done.await;
     matches!(parts.next().await, Some(Err(_)))
 }
 
@@ -80,12 +81,11 @@ async fn an_upstream_that_breaks_off_falls_silent_or_is_not_there_is_told_apart(
     let answer = served.stream().await;
     let stream = next(&streams).await;
     stream.send(part(DATA)).await.unwrap();
-    stream.send(Err(Broken)).await.unwrap();
-    assert!(breaks(answer).await);
+    assert!(breaks(answer, async { stream.send(Err(Broken)).await.unwrap() }).await);
     let answer = served.stream().await;
     let silent = next(&streams).await;
     silent.send(part(DATA)).await.unwrap();
-    assert!(breaks(answer).await);
+    assert!(breaks(answer, async {}).await);
     silent.closed().await;
     // No connection is open any more: both were cut off.
     api.end().await;
