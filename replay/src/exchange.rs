@@ -138,7 +138,7 @@ fn clear(contents: &[Arc<Content>], place: u64) -> Result<&Bytes, &'static str> 
     match content.map(|content| &content.body) {
         Some(Body::Clear(bytes)) => Ok(bytes),
         Some(Body::Encrypted(_)) => Err("a part of it is encrypted"),
-        Some(Body::Absent(why)) => Err(why),
+        Some(Body::Absent(why)) => Err(*why),
         None => Err("a part of it is not among the contents of its event"),
     }
 }
