@@ -72,7 +72,7 @@ fn object(content: &Content) -> Option<Map<String, Value>> {
 
 impl Half {
     fn new(mut head: Map<String, Value>, contents: &[Arc<Content>]) -> Self {
-        let body = head.shift_remove("body");
+        let body = head.remove("body");
         let body = body.as_ref().and_then(Value::as_object).map(|body| Whole::new(body, contents));
         Self { head, body }
     }
@@ -87,7 +87,7 @@ impl Whole {
         let size_max = if is_redacted { EXCHANGE_BYTES_MAX } else { size };
         let bytes = rebuilt(body, size_max, contents).and_then(|bytes| {
             let hash = Digest::of(&bytes).to_string();
-            let same = is_redacted || sha256.as_deref() == Some(&hash);
+            let same = is_redacted || sha256.as_deref() == Some(hash.as_str());
             same.then_some(bytes).ok_or("what was put together has another hash than was recorded")
         });
         Self { size, sha256, encoding: text("encoding"), bytes }
@@ -127,7 +127,7 @@ fn fill(cut: &Cut, size: u64, contents: &[Arc<Content>]) -> Result<Bytes, &'stat
         let long = "it is longer than was recorded";
         let rest = left.get().checked_sub(u64::try_from(bytes.len()).ok()?);
         left.set(rest.ok_or(long).map_err(|why| fault.set(why)).ok()?);
-        Some(&bytes[..])
+        Some(bytes.as_ref())
     };
     let filled = cut.fill(part);
     filled.map(Bytes::from).ok_or_else(|| fault.get())
@@ -138,7 +138,7 @@ fn clear(contents: &[Arc<Content>], place: u64) -> Result<&Bytes, &'static str> 
     match content.map(|content| &content.body) {
         Some(Body::Clear(bytes)) => Ok(bytes),
         Some(Body::Encrypted(_)) => Err("a part of it is encrypted"),
-        Some(Body::Absent(why)) => Err(why),
+        Some(Body::Absent(why)) => Err(*why),
         None => Err("a part of it is not among the contents of its event"),
     }
 }

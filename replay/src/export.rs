@@ -63,7 +63,8 @@ pub async fn export(
         lines += write(session, options.form, out)?;
         Ok(())
     });
-    Ok(Exported { sessions: sessions.await?, lines })
+    let sessions = sessions.await?;
+    Ok(Exported { sessions, lines })
 }
 
 /// Hands over the sessions that are asked for, each as soon as its last row was read; says how many.
