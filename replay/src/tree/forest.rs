@@ -177,13 +177,18 @@ fn parents(steps: &[Step]) -> Vec<Option<usize>> {
             }
         }
     }
-    let parent = |(at, step): (usize, &Step)| {
+    let candidates = |(at, step): (usize, &Step)| -> Vec<usize> {
         let envelopes = step.envelopes();
         if envelopes.first().is_some_and(|envelope| envelope.kind == "user.message") {
-            return None;
+            return Vec::new();
         }
         let keys = envelopes.iter().filter_map(|it| it.trace_id.zip(it.parent_span_id));
-        keys.filter_map(|key| spans.get(&key).copied()).find(|parent| *parent != at)
+        keys.filter_map(|key| spans.get(&key).copied()).filter(|parent| *parent != at).collect()
     };
-    steps.iter().enumerate().map(parent).collect()
+    let candidates: Vec<Vec<usize>> = steps.iter().enumerate().map(candidates).collect();
+    // Below a call that a proxy saw too stands the span of the client that the proxy names as the call's parent.
+    let is_below =
+        |other: usize, at: usize| candidates.get(other).is_some_and(|it| it.contains(&at));
+    let places = candidates.iter().enumerate();
+    places.map(|(at, of)| of.iter().copied().find(|parent| !is_below(*parent, at))).collect()
 }
