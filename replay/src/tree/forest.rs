@@ -190,5 +190,8 @@ fn parents(steps: &[Step]) -> Vec<Option<usize>> {
     let is_below =
         |other: usize, at: usize| candidates.get(other).is_some_and(|it| it.contains(&at));
     let places = candidates.iter().enumerate();
-    places.map(|(at, of)| of.iter().copied().find(|parent| !is_below(*parent, at))).collect()
+    let outermost = |(at, of): (usize, &Vec<usize>)| {
+        of.iter().copied().find(|parent| !is_below(*parent, at)).or_else(|| of.first().copied())
+    };
+    places.map(outermost).collect()
 }
