@@ -41,12 +41,19 @@ pub(crate) struct Figures {
     whole: Vec<f64>,
     seconds: f64,
     pub(crate) cpu: f64,
+    /// Seconds after the load until everything is on record.
+    pub(crate) settled: f64,
     pub(crate) errors: usize,
 }
 
 impl Figures {
     pub(crate) fn rate(&self) -> f64 {
         self.whole.len() as f64 / self.seconds
+    }
+
+    /// What is on record a second.
+    pub(crate) fn recorded(&self) -> f64 {
+        self.whole.len() as f64 / (self.seconds + self.settled)
     }
 
     pub(crate) fn first(&self, share: f64) -> f64 {

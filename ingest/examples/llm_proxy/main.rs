@@ -19,10 +19,10 @@ mod machine;
 mod parts;
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use load::{Figures, Shape};
 
@@ -68,10 +68,28 @@ impl Part {
 
     fn run(name: &str, program: &OsStr, args: &[&str], path: &'static str) -> Self {
         let mut command = Command::new(program);
-        let mut process = command.args(args).stdout(Stdio::piped()).spawn().unwrap();
+        let mut process =
+            command.args(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let address = lines.next().unwrap().unwrap().parse().unwrap();
         Self { name: name.to_owned(), process: Running(process), address, path }
+    }
+
+    /// Seconds until all of its exchanges are on record, which those that keep none need not wait for.
+    fn settle(&self) -> f64 {
+        let started = Instant::now();
+        while !self.path.is_empty() && !self.metrics().contains("_in_flight_bytes 0\n") {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        started.elapsed().as_secs_f64()
+    }
+
+    fn metrics(&self) -> String {
+        let mut text = String::new();
+        let mut socket = TcpStream::connect(self.address).unwrap();
+        socket.write_all(b"GET /metrics HTTP/1.0\r\nhost: a\r\n\r\n").unwrap();
+        socket.read_to_string(&mut text).unwrap();
+        text
     }
 
     fn pid(&self) -> u32 {
@@ -106,6 +124,12 @@ async fn compare(args: &[&str]) {
     }
     table(&parts, Shape::Paced, 100, time, rounds).await;
     memory(&parts).await;
+    println!("\nExchanges that are not on record");
+    for part in parts.iter().filter(|part| !part.path.is_empty()) {
+        let metrics = part.metrics();
+        let lines = metrics.lines().filter(|line| line.contains("llm_unrecorded_total{"));
+        println!("{}: {:?}", part.name, lines.collect::<Vec<_>>());
+    }
 }
 
 async fn table(parts: &[Part], shape: Shape, concurrency: usize, time: Duration, rounds: usize) {
@@ -113,25 +137,28 @@ async fn table(parts: &[Part], shape: Shape, concurrency: usize, time: Duration,
     for _ in 0..rounds {
         for (part, figures) in parts.iter().zip(&mut figures) {
             load::run(part.address, part.path, shape, concurrency, time / 4).await;
+            part.settle();
             let before = machine::cpu(part.pid());
             let mut measured = load::run(part.address, part.path, shape, concurrency, time).await;
+            measured.settled = part.settle();
             measured.cpu = machine::cpu(part.pid()) - before;
             figures.push(measured);
         }
     }
     println!("\n{shape:?}, {concurrency} at once");
     println!(
-        "| | requests/s | of bare | first byte p50 / p99 ms | whole p50 / p99 ms | CPU ms a request | errors |"
+        "| | requests/s | of bare | recorded/s | first byte p50 / p99 ms | whole p50 / p99 ms | CPU ms a request | errors |"
     );
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|");
     let bare = Figures::median(&figures[1], |figures| figures.rate());
     for (part, figures) in parts.iter().zip(&figures) {
         let median = |of: &dyn Fn(&Figures) -> f64| Figures::median(figures, of);
         println!(
-            "| {} | {:.0} | {:.2} | {:.3} / {:.2} | {:.3} / {:.2} | {:.3} | {} |",
+            "| {} | {:.0} | {:.2} | {:.0} | {:.3} / {:.2} | {:.3} / {:.2} | {:.3} | {} |",
             part.name,
             median(&Figures::rate),
             median(&Figures::rate) / bare,
+            median(&Figures::recorded),
             median(&|it| it.first(0.5)),
             median(&|it| it.first(0.99)),
             median(&|it| it.whole(0.5)),

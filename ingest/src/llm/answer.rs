@@ -34,6 +34,8 @@ enum End {
     Far,
     /// It waits for the record, with the last frame if that tells the client that it is the last.
     Held(oneshot::Receiver<bool>, Option<Frame<Bytes>>),
+    /// It is for this reason that no more comes. What came before goes out first.
+    Breaks(Option<Broken>),
     Over,
 }
 
@@ -79,15 +81,33 @@ impl Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let End::Held(durable, last) = &mut self.end else { return Poll::Ready(None) };
         let is_durable = ready!(Pin::new(durable).poll(context)).unwrap_or(false);
+        if !is_durable {
+            return self.breaks(Broken::Unrecorded, context);
+        }
         let last = last.take();
         self.end = End::Over;
-        Poll::Ready(if is_durable { last.map(Ok) } else { Some(Err(Broken::Unrecorded)) })
+        Poll::Ready(last.map(Ok))
     }
 
-    fn broken(&mut self, ended: Ended, why: Broken) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        self.end = End::Over;
+    fn broken(
+        &mut self,
+        ended: Ended,
+        why: Broken,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         self.exchange.over(ended, None);
-        Poll::Ready(Some(Err(why)))
+        self.breaks(why, context)
+    }
+
+    /// An error takes what is not sent yet with it; a pause has it sent.
+    fn breaks(
+        &mut self,
+        why: Broken,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        self.end = End::Breaks(Some(why));
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn poll_silence(
@@ -95,12 +115,12 @@ impl Answer {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         if self.pause.poll(context).is_ready() {
-            return self.broken(Ended::Timeout, Broken::Late);
+            return self.broken(Ended::Timeout, Broken::Late, context);
         }
         let cut = &self.cut;
         let cutting = self.cutting.get_or_insert_with(|| Box::pin(cut.clone().cancelled_owned()));
         match cutting.as_mut().poll(context) {
-            Poll::Ready(()) => self.broken(Ended::UpstreamCut, Broken::Stopped),
+            Poll::Ready(()) => self.broken(Ended::UpstreamCut, Broken::Stopped, context),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -114,8 +134,9 @@ impl HttpBody for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        match self.end {
+        match &mut self.end {
             End::Far => {}
+            End::Breaks(why) => return Poll::Ready(why.take().map(Err)),
             End::Held(..) => return self.poll_held(context),
             End::Over => return Poll::Ready(None),
         }
@@ -124,14 +145,14 @@ impl HttpBody for Answer {
                 self.pause.goes_on();
                 let is_kept = frame.data_ref().is_none_or(|data| self.exchange.answers(data));
                 if !is_kept && self.exchange.route.is_closed() {
-                    return self.broken(Ended::UpstreamCut, Broken::Unrecorded);
+                    return self.broken(Ended::UpstreamCut, Broken::Unrecorded, context);
                 }
                 if self.body.is_end_stream() {
                     return self.complete(Some(frame), context);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(_))) => self.broken(Ended::UpstreamCut, Broken::Upstream),
+            Poll::Ready(Some(Err(_))) => self.broken(Ended::UpstreamCut, Broken::Upstream, context),
             Poll::Ready(None) => self.complete(None, context),
             Poll::Pending => self.poll_silence(context),
         }

@@ -29,6 +29,8 @@ use crate::refusal::{Code, Refusal};
 const ITEMS_MAX: usize = 16_384;
 /// Exchanges admitted together.
 const BATCH_MAX: usize = 64;
+/// How long exchanges gather. A kill forgets those of this time too.
+const GATHER_TIME: Duration = Duration::from_millis(5);
 /// How soon after a loss it is told of, and after that was in vain, again.
 const LOSS_PAUSE: Duration = Duration::from_secs(1);
 /// How long it sleeps where nothing is known to come.
@@ -93,9 +95,8 @@ impl Recorder {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let more = items.try_iter().take(BATCH_MAX.saturating_sub(1));
             let (mut entries, mut ends) = (Vec::new(), Vec::new());
-            for item in first.into_iter().chain(more) {
+            for item in self.batch(first, items) {
                 match item {
                     Item::End(done) => ends.push(done),
                     item => self.read(item, &mut entries),
@@ -113,6 +114,19 @@ impl Recorder {
             }
             wait = self.wait(next);
         }
+    }
+
+    /// What is to be done now. Where nobody waits for it, it gathers for a moment: together it costs less.
+    fn batch(&self, first: Option<Item>, items: &Receiver<Item>) -> Vec<Item> {
+        let mut batch: Vec<Item> = first.into_iter().collect();
+        batch.extend(items.try_iter().take(BATCH_MAX.saturating_sub(batch.len())));
+        let is_urgent = batch.iter().any(|item| matches!(item, Item::End(_)));
+        let is_short = (1..BATCH_MAX).contains(&batch.len());
+        if is_short && !is_urgent && !self.route.is_closed() {
+            std::thread::sleep(GATHER_TIME);
+            batch.extend(items.try_iter().take(BATCH_MAX.saturating_sub(batch.len())));
+        }
+        batch
     }
 
     /// Until something is to be done that nobody tells of.
