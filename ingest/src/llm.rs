@@ -16,6 +16,7 @@ mod losses;
 mod metrics;
 mod pause;
 mod question;
+mod queue;
 mod read;
 mod recorder;
 mod route;

@@ -73,6 +73,8 @@ struct State {
     last_byte: Option<Duration>,
     /// Whether an event is to tell of the request as soon as it is complete.
     is_awaited: bool,
+    /// Whether the recorder was told of it before its end.
+    is_told_of: bool,
     is_over: bool,
     open: Option<Box<Open>>,
 }
@@ -116,6 +118,7 @@ impl Exchange {
             first_byte: None,
             last_byte: None,
             is_awaited: false,
+            is_told_of: false,
             is_over: false,
             open: None,
         };
@@ -163,6 +166,7 @@ impl Exchange {
             return;
         }
         if is_awaited || self.route.upstream.start_after_ms == 0 {
+            self.state().is_told_of = true;
             self.tell(Item::Asked(Arc::clone(self), None));
         } else if self.route.due(self) {
             self.tell(Item::Look);
@@ -171,7 +175,10 @@ impl Exchange {
 
     /// The request is complete, and goes nowhere before an event that tells of it is durable; whether it is.
     pub(crate) async fn asked_durably(self: &Arc<Self>) -> bool {
-        self.state().question.is_complete = true;
+        {
+            let mut state = self.state();
+            (state.question.is_complete, state.is_told_of) = (true, true);
+        }
         let (told, durable) = oneshot::channel();
         self.tell(Item::Asked(Arc::clone(self), Some(told)));
         durable.await.unwrap_or(false)
@@ -181,7 +188,14 @@ impl Exchange {
     pub(crate) fn is_due(&self) -> bool {
         let mut state = self.state();
         state.is_awaited = true;
-        state.question.is_complete && !state.is_over
+        let is_due = state.question.is_complete && !state.is_over;
+        state.is_told_of |= is_due;
+        is_due
+    }
+
+    /// Whether the recorder was told of it before its end.
+    pub(crate) fn is_told_of(&self) -> bool {
+        self.state().is_told_of
     }
 
     /// The head of the answer.

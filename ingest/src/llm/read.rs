@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use capture::Happening;
-use capture::llm::{self, Asked, Clues, Ended, Headers};
-use schemas::{EventId, Micros, SessionId, SpanId};
+use capture::llm::{self, Answered, Asked, Clues, Ended, Headers};
+use schemas::{EventId, Micros, SessionId, SpanId, TraceId};
 
 use super::exchange::{Exchange, Kept};
 use super::route::Route;
@@ -30,10 +30,56 @@ pub(crate) struct Open {
     pub(crate) start: Option<EventId>,
 }
 
-/// Reads exchanges of all routes.
+/// What was read of an exchange by itself.
+#[derive(Debug)]
+pub(crate) enum Read {
+    /// The request.
+    Asked(Box<Asked>),
+    /// All of it.
+    Over(Box<Over>),
+    /// What came before tells how to read it.
+    InTurn,
+}
+
+/// An exchange of which nothing was told before its end.
+#[derive(Debug)]
+pub(crate) struct Over {
+    clues: Clues,
+    trace: Option<TraceId>,
+    answered: Answered,
+    reservation: Option<Reservation>,
+}
+
+/// Events, and the room that the exchange takes.
+pub(crate) type Told = (Vec<Happening>, Option<Reservation>);
+
+/// Reads a request, and the answer if the exchange has `ended`, as far as that can be done side by side with others. `None`
+/// where the system gives no random bytes.
+pub(crate) fn read(
+    exchange: &Exchange,
+    ended: Option<Ended>,
+    random: &mut Random,
+) -> Option<Read> {
+    let Some(ended) = ended else { return Some(Read::Asked(Box::new(ask(exchange, random)?))) };
+    if exchange.route.speech == Speech::Mcp || exchange.is_told_of() {
+        return Some(Read::InTurn);
+    }
+    let asked = ask(exchange, random)?;
+    let (clues, trace) = (asked.clues().clone(), asked.trace_id());
+    let (reservation, answer) = answer(exchange.take(), exchange.age(), ended);
+    let answered = asked.answer(answer);
+    Some(Read::Over(Box::new(Over { clues, trace, answered, reservation })))
+}
+
+fn ask(exchange: &Exchange, random: &mut Random) -> Option<Asked> {
+    let [span @ .., _, _, _, _, _, _, _, _] = random.draw().ok()?;
+    Some(llm::ask(request(exchange, SpanId(span))))
+}
+
+/// Makes events of what was read, in the order in which exchanges began and ended.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    pub(crate) sessions: Arc<Mutex<Sessions>>,
+    sessions: Arc<Mutex<Sessions>>,
     random: Random,
     /// With an MCP server.
     talks: Option<Talks>,
@@ -45,41 +91,73 @@ impl Reader {
         Self { sessions, random: Random::new(), talks }
     }
 
-    /// Reads the request; returns the event that tells of it. `None` where the system gives no random bytes.
-    pub(crate) fn start(&mut self, exchange: &Exchange, traces: &Traces) -> Option<Happening> {
-        let open = self.open(exchange, traces)?;
+    /// The event that tells of the request. `None` where the system gives no random bytes.
+    pub(crate) fn start(
+        &mut self,
+        exchange: &Exchange,
+        asked: Asked,
+        traces: &Traces,
+    ) -> Option<Told> {
+        let open = self.open(exchange, asked, traces)?;
         let mut happening = stamped(open.asked.start(), &exchange.route, Some(exchange.seq));
         happening.envelope.capture_source = exchange.route.speech.proxy().into();
         exchange.set_open(Box::new(open));
-        Some(happening)
+        Some((vec![happening], None))
     }
 
-    /// Reads the answer; returns the events that tell of the exchange, and the room that it takes.
-    pub(crate) fn end(
+    /// The event that tells of an exchange of which none told before.
+    pub(crate) fn whole(
+        &mut self,
+        exchange: &Exchange,
+        over: Over,
+        traces: &Traces,
+    ) -> Option<Told> {
+        let Over { clues, trace, answered, reservation } = over;
+        let session = self.find(exchange, &clues, trace, traces)?;
+        let happening = self.end(exchange, answered, &session, None);
+        Some((vec![happening], reservation))
+    }
+
+    /// The events that tell of an exchange that was not read yet, or its request only.
+    pub(crate) fn in_turn(
         &mut self,
         exchange: &Exchange,
         ended: Ended,
         traces: &Traces,
-    ) -> Option<(Vec<Happening>, Option<Reservation>)> {
+    ) -> Option<Told> {
         if self.talks.is_some() {
             return self.hear(exchange, ended, traces);
         }
         let open = match exchange.open() {
             Some(open) => *open,
-            None => self.open(exchange, traces)?,
+            None => {
+                let asked = ask(exchange, &mut self.random)?;
+                self.open(exchange, asked, traces)?
+            }
         };
-        let kept = exchange.take();
-        let (reservation, answer) = answer(kept, exchange.age(), ended);
+        let (reservation, answer) = answer(exchange.take(), exchange.age(), ended);
         let answered = open.asked.answer(answer);
+        let happening = self.end(exchange, answered, &open.session, open.start);
+        Some((vec![happening], reservation))
+    }
+
+    fn end(
+        &mut self,
+        exchange: &Exchange,
+        answered: Answered,
+        session: &SessionId,
+        start: Option<EventId>,
+    ) -> Happening {
         let mut happening = stamped(answered.happening, &exchange.route, Some(exchange.seq));
-        match open.start {
-            Some(_) => happening.envelope.causation_id = open.start,
+        happening.envelope.session_id = session.to_string().into();
+        match start {
+            Some(_) => happening.envelope.causation_id = start,
             None => happening.envelope.phase = "complete".into(),
         }
-        let (tenant, session) = (&exchange.credential.tenant, &open.session);
+        let tenant = &exchange.credential.tenant;
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.answered(tenant, session, &answered.names, answered.continuation.as_ref());
-        Some((vec![happening], reservation))
+        happening
     }
 
     /// Reads an exchange with an MCP server.
@@ -88,7 +166,7 @@ impl Reader {
         exchange: &Exchange,
         ended: Ended,
         traces: &Traces,
-    ) -> Option<(Vec<Happening>, Option<Reservation>)> {
+    ) -> Option<Told> {
         let start = exchange.open();
         let request = llm::Request { span: None, ..request(exchange, SpanId::default()) };
         let (reservation, answer) = answer(exchange.take(), exchange.age(), ended);
@@ -139,14 +217,10 @@ impl Reader {
         made(now(), self.random.draw().ok()?)
     }
 
-    fn open(&mut self, exchange: &Exchange, traces: &Traces) -> Option<Open> {
-        let [span @ .., _, _, _, _, _, _, _, _] = self.random.draw().ok()?;
-        let mut asked = llm::ask(request(exchange, SpanId(span)));
-        let session = self.find(exchange, asked.clues(), &asked, traces)?;
+    fn open(&mut self, exchange: &Exchange, asked: Asked, traces: &Traces) -> Option<Open> {
+        let mut asked = asked;
+        let session = self.find(exchange, asked.clues(), asked.trace_id(), traces)?;
         asked.set_session(&session);
-        if let Some(trace) = asked.trace_id() {
-            traces.learn(&exchange.credential.tenant, trace, &session);
-        }
         Some(Open { asked, session, start: None })
     }
 
@@ -154,22 +228,27 @@ impl Reader {
         &mut self,
         exchange: &Exchange,
         clues: &Clues,
-        asked: &Asked,
+        trace: Option<TraceId>,
         traces: &Traces,
     ) -> Option<SessionId> {
         let tenant = &exchange.credential.tenant;
         let header = exchange.route.session_header.as_ref();
         let named = header.and_then(|name| exchange.head.headers.get(name)?.to_str().ok());
-        if let Some(session) =
-            named.filter(|id| is_session(id)).and_then(|id| SessionId::new(id).ok())
-        {
-            return Some(session);
+        let named = named.filter(|id| is_session(id)).and_then(|id| SessionId::new(id).ok());
+        let session = match named {
+            Some(session) => session,
+            None => {
+                let traced = || traces.session(tenant, trace?);
+                let drawn = self.random.draw().ok()?;
+                let made = || made(exchange.began, drawn);
+                let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+                sessions.of(tenant, clues, traced, made)?
+            }
+        };
+        if let Some(trace) = trace {
+            traces.learn(tenant, trace, &session);
         }
-        let traced = || traces.session(tenant, asked.trace_id()?);
-        let drawn = self.random.draw().ok()?;
-        let made = || made(exchange.began, drawn);
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.of(tenant, clues, traced, made)
+        Some(session)
     }
 }
 

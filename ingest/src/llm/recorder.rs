@@ -1,48 +1,53 @@
-//! SHELL: the recorder of a route: one bounded queue and one thread that empties it, so that exchanges are read in the order
-//! in which they ended, and those that come together are admitted together.
+//! SHELL: the recorder of a route: threads that empty its queue. They read side by side; what they read becomes events in the
+//! order in which exchanges ended, and those that come together are admitted together.
 
 #![expect(clippy::disallowed_methods, reason = "exchanges are told of when they have lasted")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use capture::Happening;
+use capture::llm::Ended;
 use schemas::SessionId;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::exchange::{Exchange, Item, Told};
 use super::losses::Loss;
-use super::read::{self, Reader};
+use super::queue::{Batch, Queue};
+use super::read::{self, Read, Reader};
 use super::route::Route;
 use super::sessions::Sessions;
+use super::target::Speech;
 use crate::auth::Credential;
 use crate::budget::Reservation;
 use crate::error::Error;
 use crate::gateway::{Gateway, Request, Submitted};
 use crate::load::Load;
+use crate::random::Random;
 use crate::refusal::{Code, Refusal};
 
-/// Exchanges that wait for the recorder. Their bytes are bounded by the gateway's `in_flight_bytes_max`.
-const ITEMS_MAX: usize = 16_384;
-/// Exchanges admitted together.
-const BATCH_MAX: usize = 64;
-/// How long exchanges gather. A kill forgets those of this time too.
-const GATHER_TIME: Duration = Duration::from_millis(5);
+/// Threads of a route. Events are made and admitted by one at a time, which costs about as much as reading.
+const THREADS_MAX: usize = 4;
 /// How soon after a loss it is told of, and after that was in vain, again.
 const LOSS_PAUSE: Duration = Duration::from_secs(1);
-/// How long it sleeps where nothing is known to come.
-const SLEEP_MAX: Duration = Duration::from_secs(3600);
 
 /// Empties a route's queue.
 struct Recorder {
     gateway: Arc<Gateway>,
     route: Arc<Route>,
-    reader: Reader,
+    queue: Queue,
     runtime: Handle,
     tasks: TaskTracker,
+    desk: Mutex<Desk>,
+}
+
+/// What is used in turn.
+struct Desk {
+    reader: Reader,
     /// Where losses are told of.
     session: Option<SessionId>,
     losses_at: Instant,
@@ -53,6 +58,13 @@ struct Entry {
     happenings: Vec<Happening>,
     room: Option<Reservation>,
     waiting: Waiting,
+}
+
+/// What came of reading an item by itself.
+enum Reading {
+    Nothing,
+    End(oneshot::Sender<()>),
+    Exchange { waiting: Waiting, ended: Option<Ended>, read: Option<Read> },
 }
 
 /// Whose event it is, and who is told whether it is durable.
@@ -70,108 +82,116 @@ pub(crate) fn start(
     route: &Arc<Route>,
     sessions: &Arc<Mutex<Sessions>>,
 ) -> Result<SyncSender<Item>, Error> {
-    let (queue, items) = sync_channel(ITEMS_MAX);
-    let recorder = Recorder {
+    let (sender, queue) = Queue::new();
+    let reader = Reader::new(Arc::clone(sessions), route);
+    let recorder = Arc::new(Recorder {
         gateway: Arc::clone(gateway),
         route: Arc::clone(route),
-        reader: Reader::new(Arc::clone(sessions), route),
+        queue,
         runtime: Handle::current(),
         tasks: TaskTracker::new(),
-        session: None,
-        losses_at: Instant::now(),
+        desk: Mutex::new(Desk { reader, session: None, losses_at: Instant::now() }),
+    });
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = match route.speech {
+        Speech::Llm => cores.min(THREADS_MAX),
+        // All of it is read in turn.
+        Speech::Mcp => 1,
     };
-    let thread = std::thread::Builder::new().name(route.speech.name().to_owned());
-    let thread = thread.spawn(move || recorder.run(&items));
-    thread.map_err(|source| Error::Thread { source })?;
-    Ok(queue)
+    for _ in 0..threads {
+        let recorder = Arc::clone(&recorder);
+        let thread = std::thread::Builder::new().name(route.speech.name().to_owned());
+        let thread = thread.spawn(move || recorder.run());
+        thread.map_err(|source| Error::Thread { source })?;
+    }
+    Ok(sender)
 }
 
 impl Recorder {
-    fn run(mut self, items: &Receiver<Item>) {
-        let mut wait = SLEEP_MAX;
-        loop {
-            let first = match items.recv_timeout(wait) {
-                Ok(item) => Some(item),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            let (mut entries, mut ends) = (Vec::new(), Vec::new());
-            for item in self.batch(first, items) {
-                match item {
-                    Item::End(done) => ends.push(done),
-                    item => self.read(item, &mut entries),
-                }
-            }
-            let (due, next) = self.route.take_due(Instant::now());
-            for exchange in due {
-                self.read(Item::Asked(exchange, None), &mut entries);
-            }
-            self.admit(&mut entries);
-            self.tell_of_losses();
-            for done in ends {
-                self.end();
-                done.send(()).ok();
-            }
-            wait = self.wait(next);
+    fn run(&self) {
+        let mut random = Random::new();
+        let losses = || !self.route.losses().is_empty() || !self.tasks.is_empty();
+        let loss_pause = || losses().then_some(LOSS_PAUSE);
+        while let Some(Batch { items, turn }) = self.queue.take(&self.route, loss_pause) {
+            let read = |item| self.read(item, &mut random);
+            let readings: Vec<Reading> = items.into_iter().map(read).collect();
+            turn.wait();
+            self.record(readings, &mut self.desk.lock().unwrap_or_else(PoisonError::into_inner));
         }
     }
 
-    /// What is to be done now. Where nobody waits for it, it gathers for a moment: together it costs less.
-    fn batch(&self, first: Option<Item>, items: &Receiver<Item>) -> Vec<Item> {
-        let mut batch: Vec<Item> = first.into_iter().collect();
-        batch.extend(items.try_iter().take(BATCH_MAX.saturating_sub(batch.len())));
-        let is_urgent = batch.iter().any(|item| matches!(item, Item::End(_)));
-        let is_short = (1..BATCH_MAX).contains(&batch.len());
-        if is_short && !is_urgent && !self.route.is_closed() {
-            std::thread::sleep(GATHER_TIME);
-            batch.extend(items.try_iter().take(BATCH_MAX.saturating_sub(batch.len())));
-        }
-        batch
-    }
-
-    /// Until something is to be done that nobody tells of.
-    fn wait(&self, due: Option<Instant>) -> Duration {
-        let loss = !self.route.losses().is_empty() || !self.tasks.is_empty();
-        let loss = loss.then_some(self.losses_at);
-        let next = due.into_iter().chain(loss).min();
-        next.map_or(SLEEP_MAX, |next| next.saturating_duration_since(Instant::now()))
-    }
-
-    /// Reads an exchange. Whatever it holds, the next one is read too.
-    fn read(&mut self, item: Item, entries: &mut Vec<Entry>) {
+    /// Reads an exchange by itself. Whatever it holds, the next one is read too.
+    fn read(&self, item: Item, random: &mut Random) -> Reading {
         let (exchange, ended, told) = match item {
             Item::Asked(exchange, told) => (exchange, None, told),
             Item::Over(exchange, ended, told) => (exchange, Some(ended), told),
-            Item::Look | Item::End(_) => return,
+            Item::Look => return Reading::Nothing,
+            Item::End(done) => return Reading::End(done),
         };
-        let is_begun = |entry: &Entry| Arc::ptr_eq(&entry.waiting.exchange, &exchange);
+        let read = catch_unwind(AssertUnwindSafe(|| read::read(&exchange, ended, random)));
+        let read = read.unwrap_or_else(|_| self.failed());
+        let waiting = Waiting { exchange, count: 0, is_end: ended.is_some(), told };
+        Reading::Exchange { waiting, ended, read }
+    }
+
+    fn failed<T>(&self) -> Option<T> {
+        tracing::error!(route = self.route.name, "an exchange could not be read");
+        None
+    }
+
+    /// Makes events of what was read, and hands them on.
+    fn record(&self, readings: Vec<Reading>, desk: &mut Desk) {
+        let (mut entries, mut ends) = (Vec::new(), Vec::new());
+        for reading in readings {
+            match reading {
+                Reading::Nothing => {}
+                Reading::End(done) => ends.push(done),
+                Reading::Exchange { waiting, ended, read } => {
+                    self.enter(waiting, ended, read, desk, &mut entries);
+                }
+            }
+        }
+        self.admit(&mut entries);
+        self.tell_of_losses(desk);
+        for done in ends {
+            self.end(desk);
+            done.send(()).ok();
+        }
+    }
+
+    fn enter(
+        &self,
+        mut waiting: Waiting,
+        ended: Option<Ended>,
+        read: Option<Read>,
+        desk: &mut Desk,
+        entries: &mut Vec<Entry>,
+    ) {
+        let is_begun = |entry: &Entry| Arc::ptr_eq(&entry.waiting.exchange, &waiting.exchange);
         if entries.iter().any(is_begun) {
             // Its end names the event that told of its beginning.
             self.admit(entries);
         }
-        let (reader, traces) = (&mut self.reader, &self.gateway.traces);
-        let read = catch_unwind(AssertUnwindSafe(|| match ended {
-            None => reader.start(&exchange, traces).map(|happening| (vec![happening], None)),
-            Some(ended) => reader.end(&exchange, ended, traces),
+        let (exchange, traces) = (&waiting.exchange, &self.gateway.traces);
+        let reader = &mut desk.reader;
+        let told = catch_unwind(AssertUnwindSafe(|| match (read?, ended) {
+            (Read::Asked(asked), _) => reader.start(exchange, *asked, traces),
+            (Read::Over(over), _) => reader.whole(exchange, *over, traces),
+            (Read::InTurn, ended) => reader.in_turn(exchange, ended?, traces),
         }));
-        let mut waiting = Waiting { exchange, count: 0, is_end: ended.is_some(), told };
-        match read {
+        match told.unwrap_or_else(|_| self.failed()) {
             // What was asked waits for an answer that comes otherwise.
-            Ok(Some((happenings, _))) if happenings.is_empty() => waiting.settle(true, "internal"),
-            Ok(Some((happenings, room))) => {
+            Some((happenings, _)) if happenings.is_empty() => waiting.settle(true, "internal"),
+            Some((happenings, room)) => {
                 waiting.count = happenings.len();
                 entries.push(Entry { happenings, room, waiting });
             }
-            Ok(None) => waiting.settle(false, "internal"),
-            Err(_) => {
-                tracing::error!(route = self.route.name, "an exchange could not be read");
-                waiting.settle(false, "internal");
-            }
+            None => waiting.settle(false, "internal"),
         }
     }
 
     /// Hands events to the gateway, those of one credential together.
-    fn admit(&mut self, entries: &mut Vec<Entry>) {
+    fn admit(&self, entries: &mut Vec<Entry>) {
         let mut entries = std::mem::take(entries).into_iter().peekable();
         while let Some(first) = entries.next() {
             let credential = first.waiting.exchange.credential.clone();
@@ -251,13 +271,13 @@ impl Recorder {
     }
 
     /// Has events tell of what is not on record, in a session of the gateway's own.
-    fn tell_of_losses(&mut self) {
-        if self.losses_at > Instant::now() {
+    fn tell_of_losses(&self, desk: &mut Desk) {
+        if desk.losses_at > Instant::now() {
             return;
         }
-        self.losses_at = Instant::now() + LOSS_PAUSE;
+        desk.losses_at = Instant::now() + LOSS_PAUSE;
         for loss in self.route.losses().take() {
-            let session = self.session.take().or_else(|| self.reader.session());
+            let session = desk.session.take().or_else(|| desk.reader.session());
             let mut happening = read::stamped(
                 loss.happening(&self.route.name, self.route.speech.proxy()),
                 &self.route,
@@ -265,7 +285,7 @@ impl Recorder {
             );
             happening.envelope.session_id =
                 session.as_ref().map(ToString::to_string).unwrap_or_default().into();
-            self.session = session;
+            desk.session = session;
             match self.submit(&loss.credential, Arc::new(vec![happening]), None) {
                 Ok(submitted) => self.wait_for_loss(submitted, loss),
                 Err(_) => self.route.losses().put(loss),
@@ -287,8 +307,8 @@ impl Recorder {
     }
 
     /// Waits for what is on its way to the log, and tells of losses a last time.
-    fn end(&mut self) {
-        for (credential, happenings) in self.reader.unanswered() {
+    fn end(&self, desk: &mut Desk) {
+        for (credential, happenings) in desk.reader.unanswered() {
             let count = happenings.len();
             match self.submit(&credential, happenings.into(), None) {
                 Ok(submitted) => self.wait_for(submitted, Vec::new()),
@@ -299,8 +319,8 @@ impl Recorder {
             self.tasks.close();
             self.runtime.block_on(self.tasks.wait());
             self.tasks.reopen();
-            self.losses_at = Instant::now();
-            self.tell_of_losses();
+            desk.losses_at = Instant::now();
+            self.tell_of_losses(desk);
         }
         self.tasks.close();
         self.runtime.block_on(self.tasks.wait());
