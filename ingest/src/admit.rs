@@ -8,8 +8,8 @@ use std::collections::hash_map::Entry as Slotted;
 
 use capture::Slot;
 use schemas::{
-    Body, Content, Digest, ENVELOPE_BYTES_MAX, Envelope, EventId, Hasher, Published, body_digest,
-    context_digest, encode_framed,
+    Body, Content, Digest, ENVELOPE_BYTES_MAX, Envelope, EventId, Hasher, Published, Salt,
+    body_digest, context_digest, encode_framed,
 };
 
 use crate::claim::{self, Halt};
@@ -261,12 +261,13 @@ enum Repeat<W> {
 
 /// Hashes the parts that [`State::unknown`] found, each distinct one of a session once.
 pub(crate) fn salt(drafts: &mut [Draft<'_>], unknown: &[Vec<usize>]) {
-    let mut made = HashMap::new();
+    let mut sessions: HashMap<&[u8], HashMap<Digest, (Salt, Digest)>> = HashMap::new();
     for (draft, unknown) in drafts.iter_mut().zip(unknown) {
+        let made = sessions.entry(&draft.key).or_default();
         for index in unknown {
             let Some(part) = draft.parts.get_mut(*index) else { continue };
             let (salt, digest) = *made
-                .entry((draft.key.clone(), part.lookup))
+                .entry(part.lookup)
                 .or_insert_with(|| (part.salt, body_digest(&part.salt, &part.data)));
             part.salt = salt;
             part.fresh = Some(digest);

@@ -3,7 +3,7 @@
 //! A base is an age of a session in which references reach back. Everything here may be forgotten at any time: that
 //! costs bytes on the log, never an event. `W` is how a repeated event waits for the first one.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use lru::LruCache;
 use schemas::{ContextPrefix, Digest, EventId, Micros, Salt};
@@ -85,7 +85,8 @@ pub(crate) struct Session<W> {
     /// What it costs in memory, roughly.
     pub(crate) cost: usize,
     bodies: LruCache<Digest, Known>,
-    labels: HashMap<(String, String, String), u16>,
+    /// Role, kind and media type, by number.
+    labels: Vec<[Box<str>; 3]>,
     contexts: VecDeque<Context>,
     events: LruCache<EventId, Remembered<W>>,
 }
@@ -98,7 +99,7 @@ impl<W> Session<W> {
             class,
             cost: SESSION_COST,
             bodies: LruCache::unbounded(),
-            labels: HashMap::new(),
+            labels: Vec::new(),
             contexts: VecDeque::new(),
             events: LruCache::unbounded(),
         }
@@ -139,18 +140,18 @@ impl<W> Session<W> {
 
     /// The entry of a context for the part; `None` where the session has too many labels.
     pub(crate) fn entry(&mut self, part: &Part<'_>, digest: Digest) -> Option<Entry> {
-        let [role, kind, media_type] = [&part.role, &part.kind, &part.media_type];
-        let label = (role.to_string(), kind.to_string(), media_type.to_string());
-        if let Some(label) = self.labels.get(&label) {
-            return Some(Entry { label: *label, digest });
+        let label = [&*part.role, &*part.kind, &*part.media_type];
+        let is_it = |known: &[Box<str>; 3]| known.iter().map(|text| &**text).eq(label);
+        let known = self.labels.iter().position(is_it);
+        let number = known.unwrap_or(self.labels.len());
+        if known.is_none() {
+            if self.labels.len() >= LABELS_MAX {
+                return None;
+            }
+            self.cost += label.map(str::len).iter().sum::<usize>() + 128;
+            self.labels.push(label.map(Into::into));
         }
-        let next = u16::try_from(self.labels.len()).ok()?;
-        if self.labels.len() >= LABELS_MAX {
-            return None;
-        }
-        self.cost += label.0.len() + label.1.len() + label.2.len() + 128;
-        self.labels.insert(label, next);
-        Some(Entry { label: next, digest })
+        Some(Entry { label: u16::try_from(number).ok()?, digest })
     }
 
     /// The remembered context that shares the longest prefix with `whole`, two entries at least.

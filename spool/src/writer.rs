@@ -16,7 +16,7 @@ use crate::log::Segment;
 use crate::record::{Message, Salt, encode, wide};
 
 /// The buffer is given back above this size, so that one huge call does not stay in memory.
-const BUFFER_BYTES_KEPT_MAX: usize = 1 << 20;
+const BUFFER_BYTES_KEPT_MAX: usize = 8 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -65,7 +65,7 @@ impl Writer {
     /// error, nothing happened.
     pub(crate) fn append<'m>(
         &mut self,
-        messages: impl Iterator<Item = &'m Message>,
+        messages: impl Iterator<Item = &'m Message> + Clone,
     ) -> Result<Written, Error> {
         self.refuse_if_poisoned()?;
         let written = self.gather(messages);
@@ -99,9 +99,14 @@ impl Writer {
     }
 
     /// Puts the frames into the buffer.
-    fn gather<'m>(&mut self, messages: impl Iterator<Item = &'m Message>) -> Written {
+    fn gather<'m>(
+        &mut self,
+        messages: impl Iterator<Item = &'m Message> + Clone,
+    ) -> Written {
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER_BYTES_KEPT_MAX);
+        let bytes: u64 = messages.clone().map(Message::frame_bytes).sum();
+        self.buffer.reserve_exact(usize::try_from(bytes).unwrap_or_default());
         let (mut next, mut marks) = (self.next, Vec::new());
         for message in messages {
             marks.push(Mark { offset: next, position: self.bytes + wide(self.buffer.len()) });

@@ -55,11 +55,7 @@ pub(crate) type Told = (Vec<Happening>, Option<Reservation>);
 
 /// Reads a request, and the answer if the exchange has `ended`, as far as that can be done side by side with others. `None`
 /// where the system gives no random bytes.
-pub(crate) fn read(
-    exchange: &Exchange,
-    ended: Option<Ended>,
-    random: &mut Random,
-) -> Option<Read> {
+pub(crate) fn read(exchange: &Exchange, ended: Option<Ended>, random: &mut Random) -> Option<Read> {
     let Some(ended) = ended else { return Some(Read::Asked(Box::new(ask(exchange, random)?))) };
     if exchange.route.speech == Speech::Mcp || exchange.is_told_of() {
         return Some(Read::InTurn);
@@ -161,12 +157,7 @@ impl Reader {
     }
 
     /// Reads an exchange with an MCP server.
-    fn hear(
-        &mut self,
-        exchange: &Exchange,
-        ended: Ended,
-        traces: &Traces,
-    ) -> Option<Told> {
+    fn hear(&mut self, exchange: &Exchange, ended: Ended, traces: &Traces) -> Option<Told> {
         let start = exchange.open();
         let request = llm::Request { span: None, ..request(exchange, SpanId::default()) };
         let (reservation, answer) = answer(exchange.take(), exchange.age(), ended);
