@@ -1,5 +1,6 @@
 //! `chancery`: the one binary; parses the command line and calls a crate.
 
+mod allocator;
 mod bundle;
 mod cli;
 mod demo;
@@ -37,11 +38,11 @@ use anyhow::Context;
 use cli::{Cli, ImportForm, Run};
 use exit::Exit;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::read();
+    if matches!(cli.run, Run::Up(_) | Run::Ingest(_)) {
+        allocator::keep();
+    }
     logging::start(cli.log_json, level(&cli.run));
     let ended = tokio::runtime::Runtime::new().context("cannot start").and_then(|runtime| {
         let ended = runtime.block_on(run(cli.run));

@@ -95,6 +95,13 @@ enum Step {
     Claims(Request, Vec<Claim>),
 }
 
+/// A request that was planned once.
+pub(crate) struct Begun {
+    /// Of events that name none.
+    session: SessionId,
+    step: Step,
+}
+
 /// A request whose events are with the sink.
 pub(crate) struct Submitted {
     answers: Vec<Answer<Wait>>,
@@ -167,34 +174,45 @@ impl Gateway {
 
     /// Hands the request's events to the sinks, all of them or none.
     pub(crate) async fn admit(self: &Arc<Self>, request: Request) -> Result<Submitted, Refusal> {
-        let (mut request, mut stored) = (request, BTreeSet::new());
+        let gateway = Arc::clone(self);
+        let begun = off_thread(move || gateway.begin(request)).await?;
+        self.finish(begun).await
+    }
+
+    /// Reads the request and plans it; [`Self::finish`] does the rest. Takes time, for a large body takes a while to inflate,
+    /// parse and hash: not for an async thread.
+    pub(crate) fn begin(self: &Arc<Self>, request: Request) -> Result<Begun, Refusal> {
         // One for all plans: bodies are salted for their session.
         let mut drawn = [0; 16];
         random::fill(&mut drawn).map_err(|e| Refusal::unavailable(e.to_string()))?;
         let session = uuid::Uuid::from_bytes(uuid_v7(now(), drawn)).to_string();
         let session = SessionId::new(&session).map_err(|e| Refusal::unavailable(e.to_string()))?;
-        for _ in 0..PLANS_MAX {
-            // Off the async threads: a large body takes a while to inflate, parse and hash.
-            let (gateway, known, session) = (Arc::clone(self), stored.clone(), session.clone());
-            let submit = move || gateway.submit(request, &session, &known);
-            let step = tokio::task::spawn_blocking(submit).await;
-            let step = step.unwrap_or_else(|error| {
-                tracing::error!(%error, "a request could not be read to its end");
-                Err(Refusal::new(Code::Internal, "the gateway failed on this request"))
-            });
-            let needed = match step? {
+        let step = Arc::clone(self).submit(request, &session, &BTreeSet::new())?;
+        Ok(Begun { session, step })
+    }
+
+    /// Puts the bodies into the store that must be there, and has the request planned again.
+    pub(crate) async fn finish(self: &Arc<Self>, begun: Begun) -> Result<Submitted, Refusal> {
+        let Begun { session, mut step } = begun;
+        let mut stored = BTreeSet::new();
+        for _ in 1..PLANS_MAX {
+            let (request, needed) = match step {
                 Step::Submitted(submitted) => return Ok(submitted),
-                Step::Claims(again, needed) => {
-                    request = again;
-                    needed
-                }
+                Step::Claims(request, needed) => (request, needed),
             };
             stored.extend(needed.iter().map(|claim| claim.digest));
             if let Some(claims) = &self.claims {
                 claims.put(needed, &self.config, now()).await?;
             }
+            let (gateway, known, session) = (Arc::clone(self), stored.clone(), session.clone());
+            step = off_thread(move || gateway.submit(request, &session, &known)).await?;
         }
-        Err(Refusal::unavailable("the session was forgotten while its bodies were stored"))
+        match step {
+            Step::Submitted(submitted) => Ok(submitted),
+            Step::Claims(..) => {
+                Err(Refusal::unavailable("the session was forgotten while its bodies were stored"))
+            }
+        }
     }
 
     /// Reads the request and plans it. Takes time: not for an async thread.
@@ -368,6 +386,16 @@ impl Wait {
         let outcome = self.outcome.await;
         outcome.ok().and_then(|durable| durable.get(self.index).copied()).unwrap_or(false)
     }
+}
+
+/// Does what takes time where that holds nobody up.
+pub(crate) async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request could not be read to its end");
+        Err(Refusal::new(Code::Internal, "the gateway failed on this request"))
+    })
 }
 
 /// The messages of a plan, with their classes and with what is to be settled about each.

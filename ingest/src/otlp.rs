@@ -14,10 +14,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::post;
 use bytes::Bytes;
+use capture::Happening;
 
 use crate::auth::Credential;
 use crate::budget::Reservation;
-use crate::gateway::{Gateway, Request};
+use crate::gateway::{Begun, Gateway, Request, off_thread};
 use crate::inflate::{Encoding, inflate};
 use crate::load::Load;
 use crate::metrics::wide;
@@ -61,6 +62,14 @@ pub(crate) struct Taken {
     pub(crate) why: Option<String>,
 }
 
+/// A request that was read.
+struct Opened {
+    taken: Taken,
+    happenings: Arc<Vec<Happening>>,
+    /// How the gateway began to take them, if there are any.
+    begun: Option<Result<Begun, Refusal>>,
+}
+
 impl Export {
     /// Takes it; returns when what it says is durable.
     pub(crate) async fn take(self, gateway: &Arc<Gateway>) -> Result<Taken, Refusal> {
@@ -68,30 +77,13 @@ impl Export {
             return Ok(Taken::default());
         }
         let credential = self.credential.clone();
-        let config = gateway.config.clone();
-        // A large request takes a while to inflate and decode.
-        let read = tokio::task::spawn_blocking(move || self.read(&config)).await;
-        let (read, mut reservation) = read.unwrap_or_else(|error| {
-            tracing::error!(%error, "an export could not be read to its end");
-            Err(Refusal::new(Code::Internal, "the gateway failed on this request"))
-        })?;
-        let mut taken = Taken { rejected: read.rejected, why: read.why };
-        let mut happenings = Arc::new(read.happenings);
+        let here = Arc::clone(gateway);
+        let Opened { mut taken, mut happenings, mut begun } =
+            off_thread(move || self.open(&here)).await?;
         for _ in 0..=REJECTED_MAX {
-            if happenings.is_empty() {
-                return Ok(taken);
-            }
-            let load = Load::Happenings(Arc::clone(&happenings));
-            let credential = credential.clone();
-            let request = Request { load, capture_point: "otlp", credential, reservation };
-            let outcome = match gateway.admit(request).await {
-                Ok(submitted) => gateway.wait(submitted).await.map(drop),
-                Err(refusal) => Err(refusal),
-            };
-            let refusal = match outcome {
-                Ok(()) => return Ok(taken),
-                Err(refusal) => refusal,
-            };
+            let Some(first) = begun else { return Ok(taken) };
+            let outcome = async { gateway.wait(gateway.finish(first?).await?).await };
+            let Err(refusal) = outcome.await else { return Ok(taken) };
             let Some(index) = refusal.event.filter(|_| refusal.code.is_for_good()) else {
                 return Err(refusal);
             };
@@ -101,9 +93,24 @@ impl Export {
             Arc::make_mut(&mut happenings).remove(index);
             taken.rejected = taken.rejected.saturating_add(1);
             taken.why.get_or_insert(refusal.message);
-            reservation = gateway.budget.reserve()?;
+            let reservation = gateway.budget.reserve()?;
+            let rest = request(&happenings, credential.clone(), reservation);
+            let gateway = Arc::clone(gateway);
+            let again = move || Ok(rest.map(|request| gateway.begin(request)));
+            begun = off_thread(again).await?;
         }
         Err(Refusal::new(Code::InvalidBody, "too many of its events cannot be taken"))
+    }
+
+    /// Reads it and begins to take what it says.
+    fn open(self, gateway: &Arc<Gateway>) -> Result<Opened, Refusal> {
+        let credential = self.credential.clone();
+        let (read, reservation) = self.read(&gateway.config)?;
+        let taken = Taken { rejected: read.rejected, why: read.why };
+        let happenings = Arc::new(read.happenings);
+        let request = request(&happenings, credential, reservation);
+        let begun = request.map(|request| gateway.begin(request));
+        Ok(Opened { taken, happenings, begun })
     }
 
     fn read(self, config: &crate::Config) -> Result<(capture::otlp::Read, Reservation), Refusal> {
@@ -114,6 +121,17 @@ impl Export {
         let read = message::read(signal, format, &body, config, |bytes| reservation.grow(bytes))?;
         Ok((read, reservation))
     }
+}
+
+/// The request to admit them, if there are any.
+fn request(
+    happenings: &Arc<Vec<Happening>>,
+    credential: Credential,
+    reservation: Reservation,
+) -> Option<Request> {
+    let load = Load::Happenings(Arc::clone(happenings));
+    let request = Request { load, capture_point: "otlp", credential, reservation };
+    (!happenings.is_empty()).then_some(request)
 }
 
 impl Taken {

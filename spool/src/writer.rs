@@ -99,10 +99,7 @@ impl Writer {
     }
 
     /// Puts the frames into the buffer.
-    fn gather<'m>(
-        &mut self,
-        messages: impl Iterator<Item = &'m Message> + Clone,
-    ) -> Written {
+    fn gather<'m>(&mut self, messages: impl Iterator<Item = &'m Message> + Clone) -> Written {
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER_BYTES_KEPT_MAX);
         let bytes: u64 = messages.clone().map(Message::frame_bytes).sum();

@@ -68,6 +68,8 @@ impl Part {
 
     fn run(name: &str, program: &OsStr, args: &[&str], path: &'static str) -> Self {
         let mut command = Command::new(program);
+        // As the binary has it.
+        command.env("MIMALLOC_PURGE_DELAY", "10000");
         let mut process =
             command.args(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();

@@ -250,7 +250,9 @@ impl Recorder {
         let (load, credential) = (Load::Happenings(happenings), credential.clone());
         let capture_point = self.route.speech.proxy();
         let request = Request { load, capture_point, credential, reservation };
-        self.runtime.block_on(self.gateway.admit(request))
+        let begun = catch_unwind(AssertUnwindSafe(|| self.gateway.begin(request)));
+        let begun = begun.map_err(|_| Refusal::new(Code::Internal, "the gateway failed"))??;
+        self.runtime.block_on(self.gateway.finish(begun))
     }
 
     fn wait_for(&self, submitted: Submitted, waiting: Vec<Waiting>) {
