@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use spool::Message;
 
+use crate::bursts::Burst;
 use crate::produce::{Done, Health};
 
 /// Why a message did not get onto the topic.
@@ -163,6 +164,8 @@ impl Batch {
 pub(crate) struct Report {
     pub(crate) batch: Arc<Batch>,
     pub(crate) index: usize,
+    #[expect(dead_code, reason = "is over when its last report is dropped")]
+    pub(crate) burst: Burst,
 }
 
 impl Report {

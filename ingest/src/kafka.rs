@@ -20,6 +20,7 @@ use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer};
 
 use crate::batch::{Batch, Failure, Report};
+use crate::bursts::Bursts;
 use crate::error::Error;
 
 /// Room in a Kafka request for what stands beside the value: key, timestamp, batch header.
@@ -44,7 +45,7 @@ pub struct KafkaConfig {
     pub event_bytes_max: usize,
     /// Bytes of a request to the broker (`message.max.bytes`). Default 1,000,000, which is librdkafka's own.
     pub message_max_bytes: usize,
-    /// Milliseconds that a message waits for others (`linger.ms`). Default 5: under what a client notices.
+    /// Milliseconds that a message waits for others (`linger.ms`). Default 1: while messages are under way, others gather anyhow.
     pub linger_ms: u32,
     /// Milliseconds until a message that is not acknowledged fails (`message.timeout.ms`). Default 30,000: clients
     /// give up soon after. Without effect where there is a spool.
@@ -66,7 +67,7 @@ impl Default for KafkaConfig {
             topic: "chancery.events".to_owned(),
             event_bytes_max: 900_000,
             message_max_bytes: 1_000_000,
-            linger_ms: 5,
+            linger_ms: 1,
             message_timeout_ms: 30_000,
             queue_bytes_max: 256 << 20,
             framing: Framing::default(),
@@ -93,6 +94,7 @@ impl std::fmt::Debug for KafkaConfig {
 /// A producer for one topic.
 pub(crate) struct Kafka {
     producer: ThreadedProducer<Deliveries>,
+    bursts: Bursts,
     brokers: String,
     topic: String,
     timeout: Duration,
@@ -129,7 +131,8 @@ impl Kafka {
         })?;
         // The client fails messages by itself after the timeout; a little more, and it never will.
         let timeout = Duration::from_millis(u64::from(config.message_timeout_ms) + 5000);
-        Ok(Self { producer, brokers: config.brokers.clone(), topic: config.topic.clone(), timeout })
+        let (brokers, topic) = (config.brokers.clone(), config.topic.clone());
+        Ok(Self { producer, bursts: Bursts::new(), brokers, topic, timeout })
     }
 
     /// Asks the brokers for the topic, some times over: not every broker knows at once of one that was just made. It never
@@ -161,9 +164,11 @@ impl Kafka {
     }
 
     /// Hands a batch to the client, in order. Where one message cannot be handed over for now, none behind it is.
-    pub(crate) fn hand(&self, batch: &Arc<Batch>) {
+    pub(crate) fn hand(&mut self, batch: &Arc<Batch>) {
+        let burst = self.bursts.join();
         for (index, message) in batch.messages.iter().enumerate() {
-            let report = Box::new(Report { batch: Arc::clone(batch), index });
+            let burst = burst.clone();
+            let report = Box::new(Report { batch: Arc::clone(batch), index, burst });
             let key = message.key.as_deref().unwrap_or_default();
             let record = BaseRecord::with_opaque_to(&self.topic, report)
                 .key(key)

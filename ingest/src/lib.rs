@@ -14,6 +14,7 @@ mod avro_door;
 mod away;
 mod batch;
 mod budget;
+mod bursts;
 mod claim;
 mod claims;
 mod class;

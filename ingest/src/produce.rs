@@ -101,7 +101,7 @@ impl Sink {
     pub fn kafka(config: &KafkaConfig) -> Result<Self, Error> {
         let kafka = Kafka::new(config, false)?;
         kafka.look()?;
-        Self::start(config.event_bytes_max, move |jobs, health| send(&kafka, jobs, health))
+        Self::start(config.event_bytes_max, move |jobs, health| send(kafka, jobs, health))
     }
 
     /// A Kafka topic, with a spool in `dir` of at most `bytes_max` that events go to while Kafka is away: when it refuses
@@ -188,7 +188,7 @@ impl fmt::Debug for Job {
 }
 
 /// Empties the queue into Kafka.
-fn send(kafka: &Kafka, jobs: Receiver<Job>, health: &Arc<Health>) {
+fn send(mut kafka: Kafka, jobs: Receiver<Job>, health: &Arc<Health>) {
     for job in jobs {
         health.jobs.fetch_sub(1, Ordering::Relaxed);
         match job {

@@ -158,7 +158,7 @@ impl Relay {
     }
 
     fn hand(&mut self, batch: Arc<Batch>, spooled_to: Option<u64>, bytes: usize) {
-        if let Some(client) = &self.client {
+        if let Some(client) = &mut self.client {
             client.hand(&batch);
         } else {
             batch.fail_from(0, &Failure::Away("there is no client".to_owned()));
