@@ -6,6 +6,7 @@ mod doors;
 mod endings;
 mod failures;
 mod record;
+mod tls;
 mod upstream;
 
 use ingest::{Config, Upstream};
