@@ -8,6 +8,7 @@ mod failures;
 mod record;
 mod tls;
 mod upstream;
+mod windows;
 
 use ingest::{Config, Upstream};
 
