@@ -5,6 +5,7 @@ mod cassettes;
 mod doors;
 mod endings;
 mod failures;
+mod mcp;
 mod record;
 mod tls;
 mod upstream;
