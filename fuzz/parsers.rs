@@ -1,6 +1,8 @@
 //! What is fuzzed: every parser of what a stranger may hand over. Each must end without a panic, and give back byte for byte what
 //! it took.
 
+mod captured;
+
 use replay::Trust;
 use schemas::tlog::{Commit, Entry, Note, Policy, SignedCheckpoint, TlogProof, VerifierKey};
 use schemas::{Claim, Rows};
@@ -20,6 +22,14 @@ pub const ALL: &[(&str, Parser)] = &[
     ("rows", rows),
     ("bundle", bundle),
     ("timestamp", timestamp),
+    ("otlp_traces", captured::otlp_traces),
+    ("otlp_logs", captured::otlp_logs),
+    ("otlp_json", captured::otlp_json),
+    ("exchange", captured::exchange),
+    ("mcp", captured::mcp),
+    ("mcp_http", captured::mcp_http),
+    ("redaction", captured::redaction),
+    ("redaction_rules", captured::redaction_rules),
 ];
 
 /// Runs the parser of this name.

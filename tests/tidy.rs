@@ -89,6 +89,27 @@ fn every_golden_version_is_tested() {
     }
 }
 
+/// A row of its tables ends with the names of tests.
+#[test]
+fn every_row_of_hostile_input_names_tests_that_there_are() {
+    let files = rust_files().into_iter().map(|path| std::fs::read_to_string(path).unwrap());
+    let tests: String =
+        files.filter(|text| text.contains("#[test]") || text.contains("::test")).collect();
+    let page = std::fs::read_to_string(root().join("docs/hostile.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.ends_with("| Test |"));
+    let mut count = 0;
+    for row in rows {
+        let named = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        for name in named.split(", ") {
+            let name = name.strip_prefix('`').and_then(|name| name.strip_suffix('`'));
+            let name = name.unwrap_or_else(|| panic!("no test is named in {row}"));
+            assert!(tests.contains(&format!("fn {name}(")), "there is no test {name}");
+            count += 1;
+        }
+    }
+    assert!(count > 0, "the page has no rows");
+}
+
 #[test]
 fn only_the_shells_that_own_them_use_the_libraries_that_talk_to_the_outside() {
     let owners = [

@@ -5,7 +5,7 @@
 //!
 //! CORE (values, time and random bytes in; values out): `json`, `content`, `draft`, `session`, `memory`, `class`, `claim`,
 //! `door`, `given`, `avro_door`, `happening`, `traces`, `redact`, `admit`, `course`, `refusal`, `inflate`. SHELL (effects, no rules): `random`, `file`, `keys`, `sources`, `frames`, `form`, `load`, `redaction`, `auth`, `produce`, `group`, `kafka`,
-//! `batch`, `relay`, `away`, `sinks`, `claims`, `budget`, `gateway`, `http`, `serve`, `metrics`. Of what it wrote it reads only the
+//! `batch`, `relay`, `away`, `sinks`, `claims`, `budget`, `gateway`, `http`, `serve`, `stall`, `taking`, `metrics`. Of what it wrote it reads only the
 //! spool, and it never calls another program.
 
 mod admit;
@@ -53,6 +53,7 @@ mod session;
 mod sinks;
 pub mod sources;
 mod stall;
+mod taking;
 mod traces;
 
 pub use auth::Auth;

@@ -9,7 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -22,6 +25,10 @@ use crate::gateway::Gateway;
 use crate::http;
 use crate::llm::Llm;
 use crate::stall::Stall;
+use crate::taking::Taking;
+
+/// A client's connection.
+type Io = TokioIo<Stall<TcpStream>>;
 
 /// Headers of a request, and the buffer they must fit in.
 const HEADERS_MAX: usize = 64;
@@ -141,34 +148,65 @@ async fn connection(
     let service = TowerToHyperService::new(router);
     let io = TokioIo::new(Stall::new(stream, write_timeout));
     let served = if first == *HTTP2_FIRST {
-        let mut http = http2::Builder::new(TokioExecutor::new());
-        http.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);
-        http.keep_alive_interval(header_timeout).keep_alive_timeout(header_timeout);
-        http.max_header_list_size(HEADER_LIST_BYTES_MAX).initial_stream_window_size(WINDOW_BYTES);
-        http.initial_connection_window_size(WINDOW_BYTES);
-        let mut served = std::pin::pin!(http.serve_connection(io, service));
+        let taking = Taking::default();
+        let serving = serve_http2(io, service, taking.clone(), header_timeout, cancel);
         tokio::select! {
-            served = served.as_mut() => served,
-            () = cancel.cancelled() => {
-                served.as_mut().graceful_shutdown();
-                served.await
+            served = serving => served,
+            () = taking.stalls(write_timeout) => {
+                tracing::debug!("a client takes nothing of an answer");
+                return;
             }
         }
     } else {
-        let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(header_timeout);
-        http.max_headers(HEADERS_MAX).max_buf_size(BUFFER_BYTES_MAX);
-        let mut served = std::pin::pin!(http.serve_connection(io, service));
-        tokio::select! {
-            served = served.as_mut() => served,
-            () = cancel.cancelled() => {
-                served.as_mut().graceful_shutdown();
-                served.await
-            }
-        }
+        serve_http1(io, service, header_timeout, cancel).await
     };
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+async fn serve_http1(
+    io: Io,
+    router: TowerToHyperService<Router>,
+    header_timeout: Duration,
+    cancel: CancellationToken,
+) -> hyper::Result<()> {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(header_timeout);
+    http.max_headers(HEADERS_MAX).max_buf_size(BUFFER_BYTES_MAX);
+    let mut served = std::pin::pin!(http.serve_connection(io, router));
+    tokio::select! {
+        served = served.as_mut() => served,
+        () = cancel.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    }
+}
+
+async fn serve_http2(
+    io: Io,
+    router: TowerToHyperService<Router>,
+    taking: Taking,
+    header_timeout: Duration,
+    cancel: CancellationToken,
+) -> hyper::Result<()> {
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);
+    http.keep_alive_interval(header_timeout).keep_alive_timeout(header_timeout);
+    http.max_header_list_size(HEADER_LIST_BYTES_MAX).initial_stream_window_size(WINDOW_BYTES);
+    http.initial_connection_window_size(WINDOW_BYTES);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (answering, taking) = (router.call(request), taking.clone());
+        async move { answering.await.map(|answer| answer.map(|body| taking.watch(body))) }
+    });
+    let mut served = std::pin::pin!(http.serve_connection(io, service));
+    tokio::select! {
+        served = served.as_mut() => served,
+        () = cancel.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
     }
 }
 

@@ -2,86 +2,21 @@
 //! And events that are too large for it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::Message as _;
-use rdkafka::{Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
 use crate::binary::{Service, expect};
-use crate::services::{PARTITIONS, client, create_topic, sealed, variable};
+use crate::broker::{Stack, each_event};
+use crate::services::{create_topic, sealed, variable};
 
 const AGENTS: u64 = 4;
 /// Events that each agent has had acknowledged before the next trouble.
 const EVENTS: u64 = 40;
 const TOPIC: &str = "events";
-
-/// A broker that only this test has, so that it may be stopped.
-struct Stack {
-    dir: PathBuf,
-    _folder: tempfile::TempDir,
-}
-
-impl Stack {
-    fn up() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = folder.path().join("stack");
-        let up = stack(&["up", dir.to_str().unwrap()]);
-        assert!(up, "the stack did not start");
-        Self { dir, _folder: folder }
-    }
-
-    fn brokers(&self) -> String {
-        let env = std::fs::read_to_string(self.dir.join("env")).unwrap();
-        let line = env.lines().find_map(|line| line.strip_prefix("export CHANCERY_TEST_KAFKA="));
-        line.unwrap().to_owned()
-    }
-
-    fn pid(&self) -> String {
-        std::fs::read_to_string(self.dir.join("kafka.pid")).unwrap().trim().to_owned()
-    }
-
-    fn signal(&self, signal: &str) {
-        assert!(Command::new("kill").args([signal, &self.pid()]).status().unwrap().success());
-    }
-
-    /// Kills the broker; what it gives back starts it again.
-    fn kill(&self) -> Command {
-        let line = std::fs::read(format!("/proc/{}/cmdline", self.pid())).unwrap();
-        let line = String::from_utf8(line).unwrap();
-        let mut words = line.split_terminator('\0');
-        let mut command = Command::new(words.next().unwrap());
-        command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        self.signal("-KILL");
-        while Path::new(&format!("/proc/{}/exe", self.pid())).read_link().is_ok() {
-            std::thread::yield_now();
-        }
-        command
-    }
-
-    fn start(&self, command: &mut Command) {
-        let child = command.spawn().unwrap();
-        std::fs::write(self.dir.join("kafka.pid"), child.id().to_string()).unwrap();
-        // Whoever ends the stack kills it; this thread only buries it.
-        std::thread::spawn(move || child.wait_with_output());
-    }
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        stack(&["down", self.dir.to_str().unwrap()]);
-    }
-}
-
-fn stack(args: &[&str]) -> bool {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stack/stack.sh");
-    Command::new(script).args(args).status().unwrap().success()
-}
 
 /// Where the gateway is at the moment, and what its clients have been told.
 #[derive(Default)]
@@ -154,30 +89,9 @@ async fn becomes(url: &str, name: &str, value: u64) {
 
 /// The ids of each session on the topic, in the order in which they first stand there, and how many stand there twice.
 fn on_topic(brokers: &str) -> (BTreeMap<String, Vec<String>>, usize) {
-    let consumer: BaseConsumer = client(brokers).set("group.id", "away").create().unwrap();
-    let mut places = TopicPartitionList::new();
-    let mut left = BTreeMap::new();
-    for partition in 0..PARTITIONS {
-        places.add_partition_offset(TOPIC, partition, Offset::Beginning).unwrap();
-        let limit = Duration::from_secs(30);
-        left.insert(partition, consumer.fetch_watermarks(TOPIC, partition, limit).unwrap().1);
-    }
-    consumer.assign(&places).unwrap();
-    left.retain(|_, high| *high > 0);
     let (mut sessions, mut seen, mut repeated) = (BTreeMap::new(), BTreeSet::new(), 0);
-    while !left.is_empty() {
-        let Some(Ok(message)) = consumer.poll(Duration::from_secs(1)) else { continue };
-        if left.get(&message.partition()).is_some_and(|high| message.offset() + 1 >= *high) {
-            left.remove(&message.partition());
-        }
-        let read = schemas::Message {
-            offset: schemas::Offset(0),
-            timestamp: schemas::Timestamp::default(),
-            key: message.key(),
-            value: message.payload(),
-        };
-        let place = schemas::Place { partition: schemas::Partition(0), partitions: 1 };
-        let envelope = schemas::read(&read, place).unwrap().envelope;
+    each_event(brokers, TOPIC, |event| {
+        let envelope = &event.envelope;
         if seen.insert(envelope.event_id.to_string()) {
             let ids: &mut Vec<String> =
                 sessions.entry(envelope.session_id.to_string()).or_default();
@@ -185,7 +99,7 @@ fn on_topic(brokers: &str) -> (BTreeMap<String, Vec<String>>, usize) {
         } else {
             repeated += 1;
         }
-    }
+    });
     (sessions, repeated)
 }
 

@@ -16,6 +16,8 @@ mod binary;
 #[cfg(feature = "services")]
 mod breaking;
 #[cfg(feature = "services")]
+mod broker;
+#[cfg(feature = "services")]
 mod bucket;
 mod crash;
 #[cfg(feature = "services")]
@@ -39,5 +41,7 @@ mod secure;
 mod services;
 #[cfg(feature = "services")]
 mod storage;
+#[cfg(feature = "services")]
+mod unrecorded;
 mod up;
 mod verify_log;

@@ -1,6 +1,8 @@
-//! SHELL: connections to upstreams: TLS by the roots that browsers trust, kept for a while, never shared by two exchanges.
+//! SHELL: connections to upstreams: TLS by the roots that browsers trust, or those of a file; kept for a while, never shared by
+//! two exchanges.
 
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,6 +12,9 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use tower_service::Service;
 
 use super::config::Upstream;
@@ -37,14 +42,20 @@ pub(crate) struct Connector {
 pub(crate) struct Late(Duration);
 
 /// A client with the upstream's limits.
-pub(crate) fn client(upstream: &Upstream) -> Sender {
+///
+/// # Errors
+/// What is wrong with its `ca_file`.
+pub(crate) fn client(upstream: &Upstream) -> Result<Sender, String> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    let tls = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1();
-    let tls = tls.wrap_connector(tcp);
+    let tls = match &upstream.ca_file {
+        Some(path) => HttpsConnectorBuilder::new().with_tls_config(trusting(path)?),
+        None => HttpsConnectorBuilder::new().with_webpki_roots(),
+    };
+    let tls = tls.https_or_http().enable_http1().wrap_connector(tcp);
     let limit = Duration::from_millis(upstream.connect_timeout_ms);
-    Client::builder(TokioExecutor::new())
+    let client = Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(Duration::from_millis(upstream.idle_timeout_ms))
         .pool_max_idle_per_host(upstream.idle_connections_max)
@@ -53,7 +64,23 @@ pub(crate) fn client(upstream: &Upstream) -> Sender {
         // What was not sent at all is sent on another connection; nothing is ever sent twice.
         .retry_canceled_requests(true)
         .set_host(false)
-        .build(Connector { tls, limit })
+        .build(Connector { tls, limit });
+    Ok(client)
+}
+
+/// Believes whom the authorities of this file vouch for, and nobody else.
+fn trusting(path: &Path) -> Result<ClientConfig, String> {
+    let wrong = |why: String| format!("its ca_file {} {why}", path.display());
+    let unread = |error| wrong(format!("cannot be read as PEM: {error}"));
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(unread)? {
+        let added = roots.add(certificate.map_err(unread)?);
+        added.map_err(|error| wrong(format!("has a certificate that cannot be used: {error}")))?;
+    }
+    if roots.is_empty() {
+        return Err(wrong("has no certificate".to_owned()));
+    }
+    Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }
 
 impl Service<Uri> for Connector {

@@ -1,5 +1,7 @@
 //! CORE: the settings of upstreams: the model APIs that agents reach through the gateway.
 
+use std::path::PathBuf;
+
 use hyper::Uri;
 use hyper::header::HeaderName;
 use hyper::http::uri::{Authority, Scheme};
@@ -14,6 +16,9 @@ const NAME_BYTES_MAX: usize = 64;
 pub struct Upstream {
     /// Where exchanges go: `https://` or `http://`, a host, and a path that goes before that of requests. No default.
     pub url: String,
+    /// PEM file of the authorities that vouch for the upstream's certificate, in place of those that browsers trust; read when
+    /// the gateway starts. Default none.
+    pub ca_file: Option<PathBuf>,
     /// What happens to exchanges that cannot be recorded. Default `open`.
     pub on_failure: OnFailure,
     /// The request header that names the session. Default none.
@@ -53,6 +58,7 @@ impl Default for Upstream {
     fn default() -> Self {
         Self {
             url: String::new(),
+            ca_file: None,
             on_failure: OnFailure::Open,
             session_header: None,
             start_after_ms: 1000,
@@ -83,7 +89,10 @@ impl Upstream {
         if !(1..=NAME_BYTES_MAX).contains(&name.len()) || !name.bytes().all(good) {
             return Err(format!("has {name:?}, which is not of the form [a-z0-9-]{{1,64}}"));
         }
-        self.address().map_err(|why| format!("has {name}, whose url {why}"))?;
+        let address = self.address().map_err(|why| format!("has {name}, whose url {why}"))?;
+        if self.ca_file.is_some() && address.scheme != Scheme::HTTPS {
+            return Err(format!("has {name}, with a ca_file and a url that is not https"));
+        }
         self.session_header().map_err(|()| {
             format!("has {name}, whose session_header is not the name of a header")
         })?;
@@ -138,5 +147,9 @@ mod tests {
         }
         let upstream = Upstream { url: "http://a/base/".into(), ..Upstream::default() };
         assert_eq!(upstream.address().unwrap().path, "/base");
+        // Nobody vouches for what is not encrypted.
+        assert!(
+            Upstream { ca_file: Some("ca.pem".into()), ..upstream }.check("a", 1 << 30).is_err()
+        );
     }
 }

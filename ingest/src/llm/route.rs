@@ -69,7 +69,7 @@ impl Route {
             name: name.to_owned(),
             host: host.map_err(|_| wrong("its host is no header"))?,
             session_header: session_header.map_err(|()| wrong("session_header is no header"))?,
-            sender: client::client(&upstream),
+            sender: client::client(&upstream).map_err(|why| wrong(&why))?,
             producer_id: format!("{}/{field}/{name}", gateway.config.gateway_id),
             producer_epoch: u64::try_from(gateway.epoch).unwrap_or_default(),
             counters: gateway.metrics.llm.of(&label),

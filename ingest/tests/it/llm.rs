@@ -5,8 +5,11 @@ mod cassettes;
 mod doors;
 mod endings;
 mod failures;
-mod record;
-mod upstream;
+mod mcp;
+pub(crate) mod record;
+mod tls;
+pub(crate) mod upstream;
+mod windows;
 
 use ingest::{Config, Upstream};
 
@@ -14,7 +17,7 @@ use crate::served::Served;
 use upstream::Api;
 
 /// A gateway before this API, as `/llm/api/`.
-async fn before(api: &Api, change: impl FnOnce(&mut Upstream)) -> Served {
+pub(crate) async fn before(api: &Api, change: impl FnOnce(&mut Upstream)) -> Served {
     Served::new(config(api, change)).await
 }
 
@@ -26,7 +29,7 @@ fn config(api: &Api, change: impl FnOnce(&mut Upstream)) -> Config {
 
 /// A request of a chat, and an answer to it.
 const CHAT: &str = r#"{"model":"m","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Hi"}]}"#;
-const SAID: &str = r#"{"id":"c1","object":"chat.completion","model":"m-1","choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11}}"#;
+pub(crate) const SAID: &str = r#"{"id":"c1","object":"chat.completion","model":"m-1","choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11}}"#;
 
 impl Served {
     fn llm(&self, path: &str) -> String {
@@ -53,7 +56,7 @@ impl Served {
     }
 
     /// Ends the gateway, which puts on record what is under way.
-    async fn end(&mut self) {
+    pub(crate) async fn end(&mut self) {
         self.cancel.cancel();
         (&mut self.task).await.unwrap().unwrap();
     }

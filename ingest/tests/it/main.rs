@@ -6,6 +6,7 @@ mod avro;
 mod away;
 mod claims;
 mod events;
+mod hostile;
 mod kafka;
 mod limits;
 mod llm;

@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 
 use crate::served::{Served, event, gzip};
 
-const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+pub(crate) const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 const METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 const MESSAGES: &str = r#"[{"role":"user","parts":[{"type":"text","content":"where is it?"}]}]"#;
@@ -31,7 +31,7 @@ fn attribute(key: &str, value: &str) -> KeyValue {
 }
 
 /// A chat's span, the `id`th of a trace.
-fn span(id: u8) -> Span {
+pub(crate) fn span(id: u8) -> Span {
     Span {
         trace_id: vec![7; 16],
         span_id: vec![id; 8],
@@ -48,7 +48,7 @@ fn span(id: u8) -> Span {
     }
 }
 
-fn traces(spans: Vec<Span>) -> ExportTraceServiceRequest {
+pub(crate) fn traces(spans: Vec<Span>) -> ExportTraceServiceRequest {
     let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
     let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
     ExportTraceServiceRequest { resource_spans }
@@ -63,17 +63,17 @@ fn logs() -> ExportLogsServiceRequest {
     }
 }
 
-async fn post(served: &Served, path: &str, media_type: &str, body: Vec<u8>) -> Response {
+pub(crate) async fn post(served: &Served, path: &str, media_type: &str, body: Vec<u8>) -> Response {
     let request = served.client.post(format!("http://{}{path}", served.address));
     request.header("content-type", media_type).body(body).send().await.unwrap()
 }
 
-async fn protobuf(served: &Served, path: &str, body: Vec<u8>) -> Response {
+pub(crate) async fn protobuf(served: &Served, path: &str, body: Vec<u8>) -> Response {
     post(served, path, "application/x-protobuf", body).await
 }
 
 /// A unary call: status, message and the answer's message.
-async fn call(
+pub(crate) async fn call(
     served: &Served,
     method: &str,
     headers: &[(&str, &str)],
@@ -106,7 +106,7 @@ async fn call(
 }
 
 /// A message of gRPC.
-fn framed(is_compressed: bool, message: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(is_compressed: bool, message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).unwrap().to_be_bytes();
     [&[u8::from(is_compressed)], &length[..], message].concat()
 }

@@ -12,7 +12,7 @@ use crate::served::{Served, code};
 /// Small enough to be filled.
 const SPOOL_BYTES: u64 = 300_000;
 
-async fn small(config: Config) -> Served {
+pub(super) async fn small(config: Config) -> Served {
     let limits = spool::Config {
         bytes_max: SPOOL_BYTES,
         segment_bytes_max: 20_000,
@@ -22,7 +22,7 @@ async fn small(config: Config) -> Served {
 }
 
 /// Takes all the room there is; returns where what took it begins and ends.
-fn fill(served: &Served) -> u64 {
+pub(super) fn fill(served: &Served) -> u64 {
     let message = |bytes| Message { timestamp_ms: 1, key: None, value: vec![7; bytes] };
     for bytes in [10_000, 1000, 100, 10, 0] {
         while served.spool.append(vec![message(bytes)]).is_ok() {}

@@ -11,9 +11,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// What the API was asked.
@@ -27,6 +29,9 @@ pub(crate) struct Asked {
 
 /// A body that is there, or comes.
 pub(crate) type Body = BoxBody<Bytes, Broken>;
+/// A connection, encrypted or not.
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 /// Where a body comes from; when it is dropped, the body is complete.
 pub(crate) type Stream = Sender<Result<Frame<Bytes>, Broken>>;
 
@@ -55,8 +60,17 @@ impl Api {
     pub(crate) async fn new(
         answer: impl Fn(&Asked) -> Response<Body> + Send + Sync + 'static,
     ) -> Self {
+        Self::over(None, answer).await
+    }
+
+    /// The same, over TLS.
+    pub(crate) async fn over(
+        tls: Option<TlsAcceptor>,
+        answer: impl Fn(&Asked) -> Response<Body> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let (asked, answer) = (Arc::new(Mutex::new(Vec::new())), Arc::new(answer));
         let stop = CancellationToken::new();
         let (log, stopping) = (Arc::clone(&asked), stop.clone());
@@ -78,8 +92,13 @@ impl Api {
                         Ok::<_, Infallible>(answer(&asked))
                     }
                 });
+                let tls = tls.clone();
                 tokio::spawn(async move {
-                    http1::Builder::new().serve_connection(TokioIo::new(stream), service).await
+                    let stream: Box<dyn Wire> = match tls {
+                        Some(tls) => Box::new(tls.accept(stream).await.ok()?),
+                        None => Box::new(stream),
+                    };
+                    http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok()
                 });
             }
         }));
