@@ -13,6 +13,8 @@ CLIENT = {
     "tool_call_id",
 }  # an instrumented client knows calls to the model, and no more
 
+MCP_SILENT = {"mcp_calls", "arguments", "result", "status"}
+
 
 @dataclass(frozen=True)
 class Agent:
@@ -176,5 +178,17 @@ AGENTS = (
         "http",
         kind="mcp",
         lacks={"arguments", "result", "session"},
+    ),
+    # This SDK has no spans.
+    agent("mcp_http_js", "node", "mcp_client.mjs", "http", environment="NODE", kind="mcp", lacks=MCP_SILENT),
+    agent(
+        "mcp_http_js_legacy",
+        "node",
+        "mcp_client.mjs",
+        "--legacy",
+        "http",
+        environment="NODE",
+        kind="mcp",
+        lacks=MCP_SILENT,
     ),
 )
