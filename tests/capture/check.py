@@ -31,6 +31,7 @@ class Run:
     events: list  # captured of it, in the order of their times
     elsewhere: set  # sessions of what was captured of others
     session: str  # what a header names where the client can be told to send one
+    counted: dict  # by session, the model calls that `sessions` and `trace` count
 
     def calls(self):
         """All tool calls that the model asked for."""
@@ -161,9 +162,12 @@ def pairs(run):
 
 
 def model_calls(run):
-    """As many as were made: none lost, none told twice."""
-    calls = envelopes(run, "llm.call")
-    need(len(calls) == len(run.exchanges), f"{len(calls)} model calls, {len(run.exchanges)} were made")
+    """As many as were made: none lost, and none counted twice, though a span and a record may tell of one."""
+    made = len(pairs(run))
+    sessions = {event["session_id"] for event in envelopes(run, "llm.call")}
+    for way in ("sessions", "trace"):
+        told = sum(run.counted[session][way] for session in sessions)
+        need(told == made, f"{way}: {told} model calls, {made} were made")
 
 
 def system(run):
@@ -199,11 +203,16 @@ def call(run):
 
 
 def call_id(run):
-    """The ids of those calls, as the model gave them."""
+    """The ids of those calls, as the model gave them: none, where it gave none."""
     for event, exchange, _ in pairs(run):
         found = {i for _, _, ids in requests(answered(event)) for i in ids}
+        named = [o for content in answered(event) for o in objects(value(content)) if "name" in o]
         for wanted in exchange.answer.calls:
-            need(wanted["id"] and wanted["id"] in found, f"the id of the call of {wanted['name']}")
+            if not wanted["id"]:
+                given = [o["id"] for o in named if o["name"] == wanted["name"] and o.get("id")]
+                need(not given, f"the model gave the call of {wanted['name']} no id, told is {given}")
+            else:
+                need(wanted["id"] in found, f"the id of the call of {wanted['name']}")
 
 
 def result(run):
@@ -504,6 +513,7 @@ ITEMS = {
 
 def read(runs, events, exchanges):
     """The runs of a folder, each with the events that came in while it ran."""
+    counted = {line.pop("session"): line for line in map(json.loads, open(runs / "counted.jsonl", encoding="utf-8"))}
     known = {agent.name: agent for agent in roster.AGENTS}
     for folder in sorted(path.parent for path in runs.glob("*/run.json")):
         run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
@@ -515,7 +525,8 @@ def read(runs, events, exchanges):
         for door in run["doors"]:
             through = [event for event in inside if event["envelope"]["capture_source"] == door]
             answers = [exchanges[line["line"]] for line in served]
-            yield door, Run(known[folder.name], run["report"], served, answers, through, others, run["session"])
+            agent, report, session = known[folder.name], run["report"], run["session"]
+            yield door, Run(agent, report, served, answers, through, others, session, counted)
 
 
 def unfold(events):

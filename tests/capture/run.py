@@ -160,8 +160,24 @@ class Up:
             return said.returncode
         events = work / "events.jsonl"
         subprocess.run([self.binary, "export", str(self.folder), "-o", str(events)], check=True)
+        self.count(work / "counted.jsonl")
         checker = [sys.executable, str(HERE / "check.py"), str(work), str(events), str(exchanges)]
         return subprocess.run(checker).returncode
+
+
+    def count(self, file):
+        """Writes how many model calls the list of sessions and each session's own trace count."""
+
+        def told(*command):
+            said = subprocess.run([self.binary, *command, "--json"], capture_output=True, check=True, text=True).stdout
+            return [json.loads(line) for line in said.splitlines()]
+
+        with open(file, "w", encoding="utf-8") as out:
+            for listed in told("sessions", str(self.folder)):
+                session = listed["session_id"]
+                [trace] = told("trace", str(self.folder), session, "--only")
+                counts = {"sessions": listed["model_calls"], "trace": trace["totals"]["model_calls"]}
+                out.write(json.dumps({"session": session, **counts}) + "\n")
 
 
 def upstream(section, url):

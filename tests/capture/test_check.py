@@ -54,7 +54,10 @@ def run(kind, lines, events, **report):
     exchanges = [EXCHANGES[line] for line in lines]
     served = [{"line": e.line, "model": e.question.model, "tools": sorted(e.question.tools)} for e in exchanges]
     agent = roster.agent("an agent", kind=kind)
-    return check.Run(agent, {"agent": "a", "session": "s", **report}, served, exchanges, events, {"other"}, "s")
+    counted = {"s": {"sessions": len(lines), "trace": len(lines)}}
+    return check.Run(
+        agent, {"agent": "a", "session": "s", **report}, served, exchanges, events, {"other"}, "s", counted
+    )
 
 
 def model_call(exchange, before, **said):
@@ -270,8 +273,26 @@ class EveryItem(unittest.TestCase):
         for item in (check.model_calls, check.system, check.user, check.call, check.result):
             item(made)
         log["envelope"]["kind"] = "llm.call"
-        self.assertRaises(check.Missing, check.model_calls, made)
+        check.model_calls(made)
         check.call(made)
+
+    def test_a_call_that_two_tell_of_is_counted_once(self):
+        for way in ("sessions", "trace"):
+            made = faultless()
+            check.model_calls(made)
+            made.counted["s"][way] += 1
+            self.assertRaises(check.Missing, check.model_calls, made)
+
+    def test_a_call_without_an_id_is_told_without_one(self):
+        made = faultless()
+        first = copy.deepcopy(made.exchanges[0])
+        made.exchanges[0], said = first, made.events[0]["contents"][3]["json"]["tool_calls"][0]
+        for call in first.answer.calls:
+            call["id"] = ""
+        said["name"] = said["function"]["name"]
+        self.assertRaises(check.Missing, check.call_id, made)
+        said["id"] = None
+        check.call_id(made)
 
     def test_a_context_that_begins_as_another_is_whole(self):
         events = [{"envelope": {}, "event_digest": "a", "contents": [1, 2, 3]}]
