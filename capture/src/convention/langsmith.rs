@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Reading;
+use super::answered::Said;
 use super::field::{Name, Row};
 use super::message::role_named;
 use crate::happening::Content;
@@ -56,6 +57,9 @@ pub(super) fn read(reading: &mut Reading<'_>) {
         "llm.call" => ("message", "message", "assistant"),
         _ => ("text", "text", ""),
     };
+    if let Some(text) = reading.attributes.text("gen_ai.completion") {
+        Said::of(text).fill(&mut reading.envelope);
+    }
     if reading.input.is_empty()
         && let Some(text) = reading.attributes.take_text("gen_ai.prompt")
     {
