@@ -5,6 +5,7 @@
 
 mod answered;
 mod claude_code;
+mod cut;
 mod field;
 mod flat;
 mod google_adk;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::Reading;
 use super::answered::{Said, tool_call_id};
 use super::field::{Name, Row};
+use super::langsmith::contents;
 use super::message::json_list;
 use crate::happening::Content;
 
@@ -167,7 +168,8 @@ fn read_documents(reading: &mut Reading<'_>) {
     }
 }
 
-/// What went in and came out as a whole: of a call to a model it says again what the messages say, and stays an attribute.
+/// What went in and came out as a whole: of a call to a model it says again what the messages say, and stays an attribute, but
+/// not what of a request or of a state was there before.
 fn read_values(reading: &mut Reading<'_>) {
     let (input, output) = match &*reading.envelope.kind {
         "tool.call" => ("tool_arguments", "tool_result"),
@@ -175,16 +177,29 @@ fn read_values(reading: &mut Reading<'_>) {
         _ => ("text", "text"),
     };
     let role = if reading.is("tool.call") { "tool" } else { "assistant" };
-    if reading.input.is_empty()
-        && let Some(content) = reading.take_body(&["input.value"], "", input)
-    {
-        reading.input.push(content);
+    if reading.input.is_empty() {
+        reading.input = take_value(reading, "input.value", "", input);
+    } else {
+        reading.cut("input.value");
     }
-    if reading.output.is_empty()
-        && let Some(content) = reading.take_body(&["output.value"], role, output)
-    {
-        reading.output.push(content);
+    if reading.output.is_empty() {
+        reading.output = take_value(reading, "output.value", role, output);
+    } else if !reading.is("llm.call") {
+        reading.cut("output.value");
     }
+}
+
+/// A value as contents: the messages of a request or of a state, or else the whole.
+fn take_value(
+    reading: &mut Reading<'_>,
+    key: &'static str,
+    role: &'static str,
+    kind: &'static str,
+) -> Vec<Content> {
+    if reading.is("tool.call") || reading.attributes.text(key).is_none() {
+        return reading.take_body(&[key], role, kind).into_iter().collect();
+    }
+    contents(reading, key, role, kind)
 }
 
 fn read_evaluation(reading: &mut Reading<'_>) {
