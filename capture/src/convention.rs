@@ -3,7 +3,9 @@
 //! They are read one after the other, `otel_genai` first: a field that is filled stays, and so does content. So what two
 //! dialects say is told once, in the words of the more exact one; the other's stay attributes.
 
+mod answered;
 mod claude_code;
+mod cut;
 mod field;
 mod flat;
 mod google_adk;

@@ -1,11 +1,15 @@
-//! SHELL. The sessions of a store, from views alone: no envelope and no body is read.
+//! SHELL. The sessions of a store, from views, and of model calls that were watched from envelopes; no body is read.
+
+mod doubles;
 
 use std::collections::{BTreeMap, HashMap};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use schemas::{KafkaKey, Micros, SessionKey};
+use parquet::arrow::arrow_reader::RowSelection;
+use schemas::{Envelope, KafkaKey, Micros, SessionKey};
 use serde::Serialize;
 
+use self::doubles::Doubles;
 use crate::decode::{self, Batch, Breach, Segment};
 use crate::error::Error;
 use crate::fetch::Store;
@@ -145,6 +149,7 @@ struct Sum {
     gaps: u64,
     watched: bool,
     calls: [Calls; 2],
+    doubles: Doubles,
     input_tokens: u64,
     output_tokens: u64,
     cost_nanos: u64,
@@ -198,10 +203,42 @@ impl Sums {
 
     fn add(&mut self, segment: &Segment) -> Result<(), Breach> {
         for group in 0..segment.parquet().num_row_groups() {
+            let (mut rows, mut watched) = (0, Vec::new());
             for batch in segment.group(group, Some(&COLUMNS_READ), None)? {
                 let batch = batch?;
                 let batch = Batch::new(&batch);
-                (0..batch.rows).for_each(|row| self.row(&batch, row));
+                for row in 0..batch.rows {
+                    self.row(&batch, row);
+                    watched.extend(is_watched_call(&batch, row).then_some(rows..rows + 1));
+                    rows += 1;
+                }
+            }
+            if !watched.is_empty() {
+                let selection = RowSelection::from_consecutive_ranges(watched.into_iter(), rows);
+                self.watched(segment, group, selection)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for model calls that were told of more than once.
+    fn watched(
+        &mut self,
+        segment: &Segment,
+        group: usize,
+        selection: RowSelection,
+    ) -> Result<(), Breach> {
+        let columns = [decode::SESSION_KEY, decode::OFFSET, decode::ENVELOPE];
+        for batch in segment.group(group, Some(&columns), Some(selection))? {
+            let batch = batch?;
+            let batch = Batch::new(&batch);
+            for row in 0..batch.rows {
+                let session = row::position(&batch, row).map(|(session, _)| session);
+                let sum = session.and_then(|session| self.sessions.get_mut(&session));
+                let envelope = batch.bytes(decode::ENVELOPE, row).and_then(Envelope::from_bytes);
+                if let Some((sum, envelope)) = sum.zip(envelope) {
+                    sum.doubles.take(&envelope);
+                }
             }
         }
         Ok(())
@@ -238,6 +275,14 @@ impl Sums {
     }
 }
 
+/// Whether it is a model call as one of those tells of it that only watch: whole, or its end.
+fn is_watched_call(batch: &Batch<'_>, row: usize) -> bool {
+    let text = |column| batch.text(column, row);
+    text(decode::KIND) == Some("llm.call")
+        && text(decode::PHASE) != Some("start")
+        && text(decode::CAPTURE_SOURCE).is_some_and(only_watches)
+}
+
 impl Sum {
     fn new(key: KafkaKey, agent_fits: bool, tool_fits: bool) -> Self {
         let (agent, times, events, raw, calls, input_tokens, output_tokens, cost_nanos) =
@@ -252,6 +297,7 @@ impl Sum {
             gaps,
             watched: true,
             calls,
+            doubles: Doubles::default(),
             input_tokens,
             output_tokens,
             cost_nanos,
@@ -305,6 +351,8 @@ impl Sum {
     fn finish(self) -> SessionSummary {
         let time = |micros: i64| Micros(micros).to_string();
         let ended = self.end.is_some();
+        let surplus = self.doubles.surplus;
+        let models = self.calls.first().map_or(0, Calls::count);
         let status = self.end.filter(|status| status != "unset");
         SessionSummary {
             session_id: self.key.session.to_string(),
@@ -313,11 +361,11 @@ impl Sum {
             first: self.times.map(|(first, _)| time(first)),
             last: self.times.map(|(_, last)| time(last)),
             events: self.events,
-            model_calls: self.calls.first().map_or(0, Calls::count),
+            model_calls: models.saturating_sub(surplus.calls),
             tool_calls: self.calls.last().map_or(0, Calls::count),
-            input_tokens: self.input_tokens,
-            output_tokens: self.output_tokens,
-            cost_nanos: self.cost_nanos,
+            input_tokens: self.input_tokens.saturating_sub(surplus.input_tokens),
+            output_tokens: self.output_tokens.saturating_sub(surplus.output_tokens),
+            cost_nanos: self.cost_nanos.saturating_sub(surplus.cost_nanos),
             status: status.unwrap_or_else(|| status_of_rank(self.worst).to_owned()),
             ended,
             watched: self.watched && self.events > 0,

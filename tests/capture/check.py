@@ -31,6 +31,7 @@ class Run:
     events: list  # captured of it, in the order of their times
     elsewhere: set  # sessions of what was captured of others
     session: str  # what a header names where the client can be told to send one
+    counted: dict  # by session, the model calls that `sessions` and `trace` count
 
     def calls(self):
         """All tool calls that the model asked for."""
@@ -161,9 +162,12 @@ def pairs(run):
 
 
 def model_calls(run):
-    """As many as were made: none lost, none told twice."""
-    calls = envelopes(run, "llm.call")
-    need(len(calls) == len(run.exchanges), f"{len(calls)} model calls, {len(run.exchanges)} were made")
+    """As many as were made: none lost, and none counted twice, though a span and a record may tell of one."""
+    made = len(pairs(run))
+    sessions = {event["session_id"] for event in envelopes(run, "llm.call")}
+    for way in ("sessions", "trace"):
+        told = sum(run.counted[session][way] for session in sessions)
+        need(told == made, f"{way}: {told} model calls, {made} were made")
 
 
 def system(run):
@@ -199,11 +203,16 @@ def call(run):
 
 
 def call_id(run):
-    """The ids of those calls, as the model gave them."""
+    """The ids of those calls, as the model gave them: none, where it gave none."""
     for event, exchange, _ in pairs(run):
         found = {i for _, _, ids in requests(answered(event)) for i in ids}
+        named = [o for content in answered(event) for o in objects(value(content)) if "name" in o]
         for wanted in exchange.answer.calls:
-            need(wanted["id"] and wanted["id"] in found, f"the id of the call of {wanted['name']}")
+            if not wanted["id"]:
+                given = [o["id"] for o in named if o["name"] == wanted["name"] and o.get("id")]
+                need(not given, f"the model gave the call of {wanted['name']} no id, told is {given}")
+            else:
+                need(wanted["id"] in found, f"the id of the call of {wanted['name']}")
 
 
 def result(run):
@@ -368,41 +377,66 @@ FAILURE = (model_calls, refused, user, request_model, trace, convention, once)
 
 
 def mcp_calls(run):
-    """An event for each call that the client made."""
-    told = [event["envelope"].get("tool_name") for event in envelopes(run, "tool.call")]
-    wanted = [made["name"] for made in run.report["calls"]]
-    need(sorted(map(str, told)) == sorted(wanted), f"calls of {told}, made were {wanted}")
+    """An event for each call that the client made, in their order."""
+    mcp_pairs(run)
+
+
+def mcp_pairs(run):
+    """Each call of a tool with what the client made of it."""
+    events, made = envelopes(run, "tool.call"), run.report["calls"]
+    told, wanted = [e["envelope"].get("tool_name") for e in events], [call["name"] for call in made]
+    need(told == wanted, f"calls of {told}, made were {wanted}")
+    return list(zip(events, made, strict=True))
 
 
 def arguments(run):
     """With all arguments."""
-    for made in run.report["calls"]:
-        given = of(named(envelopes(run, "tool.call"), made["name"]), kind="tool_arguments")
+    for event, made in mcp_pairs(run):
+        given = of(event, kind="tool_arguments")
         need(any(parsed(value(c)) == made["arguments"] for c in given), f"the arguments of {made['name']}")
 
 
 def mcp_result(run):
     """With what the tool answered, errors too."""
-    for made in run.report["calls"]:
-        event = named(envelopes(run, "tool.call"), made["name"])
+    for event, made in mcp_pairs(run):
         for text in made["result"].get("text", [made["result"].get("error", {}).get("message")]):
             need(says(of(event, kind="tool_result") + of(event, kind="error"), text), f"the result of {made['name']}")
 
 
 def status(run):
     """What failed says so, and nothing else does."""
-    for made in run.report["calls"]:
-        event = named(envelopes(run, "tool.call"), made["name"])
+    for event, made in mcp_pairs(run):
         failed = bool(made["result"].get("is_error") or "error" in made["result"])
         told = event["envelope"].get("status")
         need((told == "error") == failed, f"status {told} of {made['name']}")
 
 
 def listed(run):
-    """The tools that the server offered."""
-    offered = [found for e in run.events for c in of(e, kind="tool_definitions") for found in objects(value(c))]
-    names = {found.get("name") for found in offered}
-    need(set(run.report["tools"]) <= names, f"definitions of {run.report['tools']}")
+    """The tools that the server offered, each time it was asked, whole."""
+    offered = [of(event, kind="tool_definitions") for event in envelopes(run, "mcp.request")]
+    told = [value(content) for contents in offered for content in contents]
+    need(told == run.report["listings"], f"{len(told)} lists of tools, {len(run.report['listings'])} were given")
+
+
+def defined(run):
+    """With each call what its tool was said to be by then; nothing, where it was not."""
+    for event, made in mcp_pairs(run):
+        told = [value(content) for content in of(event, kind="tool_definitions")]
+        need(told == [made["definition"]] * (made["definition"] is not None), f"the definition of {made['name']}")
+
+
+def changed(run):
+    """Each tool that became another between two calls, by the digests of what it was said to be; no other."""
+    last, wanted = {}, []
+    for event, made in mcp_pairs(run):
+        digest = next((content["digest"] for content in of(event, kind="tool_definitions")), None)
+        before, last[made["name"]] = last.get(made["name"]), digest
+        if before and before != digest:
+            wanted.append((made["name"], "replace", before, digest))
+    need(wanted, "no tool was called that had changed")
+    changes = [change for e in envelopes(run, "config.change") for change in e["envelope"]["state_changes"]]
+    told = [(c["target"].rpartition("/tool/")[2], c["op"], c["before"], c["after"]) for c in changes]
+    need(told == wanted, f"changes {told}, were {wanted}")
 
 
 def protocol(run):
@@ -471,12 +505,15 @@ ITEMS = {
     ("failure", "otlp"): FAILURE,
     ("failure", "llm_proxy"): tuple(item for item in FAILURE if item is not trace) + (secret,),
     ("mcp", "otlp"): MCP,
-    ("mcp", "mcp_proxy"): (mcp_calls, arguments, mcp_result, status, listed, protocol, agent, one_session, once),
+    ("mcp", "mcp_proxy"): (
+        mcp_calls, arguments, mcp_result, status, listed, defined, changed, protocol, agent, one_session, once,
+    ),
 }
 
 
 def read(runs, events, exchanges):
     """The runs of a folder, each with the events that came in while it ran."""
+    counted = {line.pop("session"): line for line in map(json.loads, open(runs / "counted.jsonl", encoding="utf-8"))}
     known = {agent.name: agent for agent in roster.AGENTS}
     for folder in sorted(path.parent for path in runs.glob("*/run.json")):
         run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
@@ -488,7 +525,8 @@ def read(runs, events, exchanges):
         for door in run["doors"]:
             through = [event for event in inside if event["envelope"]["capture_source"] == door]
             answers = [exchanges[line["line"]] for line in served]
-            yield door, Run(known[folder.name], run["report"], served, answers, through, others, run["session"])
+            agent, report, session = known[folder.name], run["report"], run["session"]
+            yield door, Run(agent, report, served, answers, through, others, session, counted)
 
 
 def unfold(events):
@@ -512,8 +550,8 @@ def outcomes(door, run):
     lacks = run.agent.lacks if door == "otlp" else frozenset()
     marks, failures = {}, []
     items = ITEMS[run.agent.kind, door]
-    if door == "llm_proxy" and run.exchanges[0].api == "messages":
-        items += (header,)  # only this client takes headers from the environment
+    if is_named_by_header(door, run):
+        items += (header,)
     for item in items:
         name, why = item.__name__, None
         try:
@@ -526,6 +564,13 @@ def outcomes(door, run):
             )
         marks[name] = ("!" if name in lacks else "✓") if why is None else ("–" if name in lacks else "✗")
     return marks, failures
+
+
+def is_named_by_header(door, run):
+    """Whether the client sent the header that names a session: the environment tells one to, and another says that it did."""
+    if door == "llm_proxy":
+        return run.exchanges[0].api == "messages"
+    return door == "mcp_proxy" and run.report.get("header", False)
 
 
 def table(title, rows):

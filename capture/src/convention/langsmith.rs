@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Reading;
+use super::answered::Said;
 use super::field::{Name, Row};
 use super::message::role_named;
+use super::{Reading, cut};
 use crate::happening::Content;
 
 const KIND: &str = "langsmith.span.kind";
@@ -56,55 +56,39 @@ pub(super) fn read(reading: &mut Reading<'_>) {
         "llm.call" => ("message", "message", "assistant"),
         _ => ("text", "text", ""),
     };
-    if reading.input.is_empty()
-        && let Some(text) = reading.attributes.take_text("gen_ai.prompt")
-    {
-        reading.input = contents(reading, text, "", input);
+    if let Some(text) = reading.attributes.text("gen_ai.completion") {
+        Said::of(text).fill(&mut reading.envelope);
     }
-    if reading.output.is_empty()
-        && let Some(text) = reading.attributes.take_text("gen_ai.completion")
-    {
-        reading.output = contents(reading, text, role, output);
+    if reading.input.is_empty() {
+        reading.input = contents(reading, "gen_ai.prompt", "", input);
+    }
+    if reading.output.is_empty() {
+        reading.output = contents(reading, "gen_ai.completion", role, output);
     }
 }
 
-/// The messages of an object that has nothing but `messages`; of any other the whole.
-fn contents(
+/// The messages of an object that has some, the rest of which stays an attribute; of any other text the whole.
+pub(super) fn contents(
     reading: &mut Reading<'_>,
-    text: String,
+    key: &str,
     role: &'static str,
     kind: &'static str,
 ) -> Vec<Content> {
-    let text = Bytes::from(text);
+    let Some(text) = reading.attributes.share(key) else { return Vec::new() };
     let room = reading.room();
-    match messages(&text).filter(|messages| (1..=room).contains(&messages.len())) {
-        Some(messages) => {
-            let content = |message: &RawValue| {
-                let data = text.slice_ref(message.get().as_bytes());
-                Content::json(role_of(message).unwrap_or(role), "message", data)
-            };
-            messages.into_iter().map(content).collect()
-        }
-        None => {
-            let text = String::from_utf8_lossy(&text).into_owned();
-            vec![reading.body(Value::StringValue(text), role, kind)]
-        }
+    let found = cut::messages(&text).filter(|(found, _)| (1..=room).contains(&found.len()));
+    if !matches!(found, Some((_, true))) {
+        reading.attributes.unshare(key);
     }
-}
-
-/// A list of messages, or the one list in a list of batches.
-fn messages(text: &[u8]) -> Option<Vec<&RawValue>> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Only<'a> {
-        #[serde(borrow)]
-        messages: Vec<&'a RawValue>,
-    }
-    let Only { messages } = serde_json::from_slice(text).ok()?;
-    match messages.as_slice() {
-        [batch] if batch.get().starts_with('[') => serde_json::from_str(batch.get()).ok(),
-        _ => Some(messages),
-    }
+    let Some((messages, _)) = found else {
+        let text = String::from_utf8_lossy(&text).into_owned();
+        return vec![reading.body(Value::StringValue(text), role, kind)];
+    };
+    let content = |message: &RawValue| {
+        let data = text.slice_ref(message.get().as_bytes());
+        Content::json(role_of(message).unwrap_or(role), "message", data)
+    };
+    messages.into_iter().map(content).collect()
 }
 
 /// `type` of a message, which is in `kwargs` where it was serialised as an object.

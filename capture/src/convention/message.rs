@@ -6,7 +6,7 @@ use std::fmt;
 use bytes::Bytes;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Reading;
@@ -210,6 +210,36 @@ pub(super) fn json_list<'v>(values: impl Iterator<Item = Option<&'v Value>>) -> 
 
 fn is_object(text: &str) -> bool {
     text.starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// The members of a JSON object, in its order.
+pub(super) fn members(text: &[u8]) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
+    let mut from = serde_json::Deserializer::from_slice(text);
+    let members = from.deserialize_map(Members).ok()?;
+    from.end().ok().map(|()| members)
+}
+
+struct Members;
+
+/// Serde borrows a `Cow` only where it is told to.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some((Key(key), value)) = map.next_entry()? {
+            members.push((key, value));
+        }
+        Ok(members)
+    }
 }
 
 fn begins_json(text: &[u8]) -> bool {

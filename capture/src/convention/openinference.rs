@@ -6,7 +6,9 @@ use schemas::Evaluation;
 use serde::Deserialize;
 
 use super::Reading;
+use super::answered::{Said, tool_call_id};
 use super::field::{Name, Row};
+use super::langsmith::contents;
 use super::message::json_list;
 use crate::happening::Content;
 
@@ -76,16 +78,20 @@ pub(super) fn read(reading: &mut Reading<'_>) {
     reading.session(&["session.id"]);
     reading.principal(&["user.id"]);
     reading.finish_reasons(&["llm.finish_reason"]);
+    read_answered(reading);
     read_messages(reading);
     read_documents(reading);
     read_values(reading);
     read_evaluation(reading);
 }
 
+/// The instrumentation that names the agents of its agents' spans, and whose other span of that kind is named after a workflow.
+const NAMES_AGENTS: &str = "openinference.instrumentation.openai_agents";
+
 /// The name of an agent's span is the agent's, where it has no other.
 fn name_agent(reading: &mut Reading<'_>) {
     let envelope = &mut reading.envelope;
-    let is_agent = envelope.operation.as_deref() == Some("AGENT");
+    let is_agent = envelope.operation.as_deref() == Some("AGENT") && reading.scope != NAMES_AGENTS;
     if is_agent && envelope.agent_name.is_none() && crate::is_name(&reading.name) {
         envelope.agent_name = Some(reading.name.clone().into());
     }
@@ -103,6 +109,15 @@ fn read_parameters(reading: &mut Reading<'_>) {
     let max_tokens = said.max_tokens.or(said.max_completion_tokens).or(said.max_output_tokens);
     envelope.max_tokens = envelope.max_tokens.or(max_tokens);
     envelope.seed = envelope.seed.or(said.seed);
+}
+
+/// What an answer says of itself, or a tool's message of its call.
+fn read_answered(reading: &mut Reading<'_>) {
+    let Some(text) = reading.attributes.text("output.value") else { return };
+    let call = tool_call_id(text).filter(|_| reading.is("tool.call"));
+    Said::of(text).fill(&mut reading.envelope);
+    let envelope = &mut reading.envelope;
+    envelope.tool_call_id = envelope.tool_call_id.take().or(call.map(Into::into));
 }
 
 fn read_messages(reading: &mut Reading<'_>) {
@@ -153,7 +168,8 @@ fn read_documents(reading: &mut Reading<'_>) {
     }
 }
 
-/// What went in and came out as a whole: of a call to a model it says again what the messages say, and stays an attribute.
+/// What went in and came out as a whole: of a call to a model it says again what the messages say, and stays an attribute, but
+/// not what of a request or of a state was there before.
 fn read_values(reading: &mut Reading<'_>) {
     let (input, output) = match &*reading.envelope.kind {
         "tool.call" => ("tool_arguments", "tool_result"),
@@ -161,16 +177,29 @@ fn read_values(reading: &mut Reading<'_>) {
         _ => ("text", "text"),
     };
     let role = if reading.is("tool.call") { "tool" } else { "assistant" };
-    if reading.input.is_empty()
-        && let Some(content) = reading.take_body(&["input.value"], "", input)
-    {
-        reading.input.push(content);
+    if reading.input.is_empty() {
+        reading.input = take_value(reading, "input.value", "", input);
+    } else {
+        reading.cut("input.value");
     }
-    if reading.output.is_empty()
-        && let Some(content) = reading.take_body(&["output.value"], role, output)
-    {
-        reading.output.push(content);
+    if reading.output.is_empty() {
+        reading.output = take_value(reading, "output.value", role, output);
+    } else if !reading.is("llm.call") {
+        reading.cut("output.value");
     }
+}
+
+/// A value as contents: the messages of a request or of a state, or else the whole.
+fn take_value(
+    reading: &mut Reading<'_>,
+    key: &'static str,
+    role: &'static str,
+    kind: &'static str,
+) -> Vec<Content> {
+    if reading.is("tool.call") || reading.attributes.text(key).is_none() {
+        return reading.take_body(&[key], role, kind).into_iter().collect();
+    }
+    contents(reading, key, role, kind)
 }
 
 fn read_evaluation(reading: &mut Reading<'_>) {

@@ -25,7 +25,7 @@ const NAMES: [Name; 11] = [
     (|it| &mut it.response_model, &["gen_ai.response.model"]),
     (|it| &mut it.response_id, &["gen_ai.response.id"]),
     (|it| &mut it.agent_id, &["gen_ai.agent.id"]),
-    (|it| &mut it.agent_name, &["gen_ai.agent.name", "gen_ai.workflow.name"]),
+    (|it| &mut it.agent_name, &["gen_ai.agent.name"]),
     (|it| &mut it.agent_version, &["gen_ai.agent.version"]),
     (|it| &mut it.tool_name, &["gen_ai.tool.name"]),
     (|it| &mut it.tool_call_id, &["gen_ai.tool.call.id"]),

@@ -40,6 +40,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) instructions: Vec<Content>,
     pub(crate) input: Vec<Content>,
     pub(crate) output: Vec<Content>,
+    /// What was cut out of texts that stay attributes.
+    pub(crate) parts: Vec<Content>,
     pub(crate) errors: Vec<Content>,
     /// Digests in the envelope that are those of `output`.
     pub(crate) slots: Vec<(Slot, usize)>,
@@ -66,6 +68,7 @@ impl<'a> Reading<'a> {
             instructions: Vec::new(),
             input: Vec::new(),
             output: Vec::new(),
+            parts: Vec::new(),
             errors: Vec::new(),
             slots: Vec::new(),
             named_bytes: 0,
@@ -88,8 +91,14 @@ impl<'a> Reading<'a> {
 
     /// Contents that there is still room for.
     pub(crate) fn room(&self) -> usize {
-        let lists =
-            [&self.definitions, &self.instructions, &self.input, &self.output, &self.errors];
+        let lists = [
+            &self.definitions,
+            &self.instructions,
+            &self.input,
+            &self.output,
+            &self.parts,
+            &self.errors,
+        ];
         let used: usize = lists.into_iter().map(Vec::len).sum();
         self.limits.contents_max.saturating_sub(used + OTHER_CONTENTS)
     }
@@ -150,9 +159,22 @@ impl<'a> Reading<'a> {
         self.is_redacted |= marks.is_redacted;
     }
 
+    /// The contents in the order that an event has them in: each part follows a message, so that a history that grows has the
+    /// beginning that it had.
+    pub(crate) fn contents(&self) -> impl Iterator<Item = &Content> {
+        let input = self.input.iter().map(Some).chain(std::iter::repeat(None));
+        let parts = self.parts.iter().map(Some).chain(std::iter::repeat(None));
+        let longest = self.input.len().max(self.parts.len());
+        let told = input.zip(parts).take(longest).flat_map(|(input, part)| [input, part]);
+        let before = self.definitions.iter().chain(&self.instructions);
+        before.chain(told.flatten()).chain(&self.output).chain(&self.errors)
+    }
+
     /// The happening, without resource and rest.
     pub(crate) fn finish(self) -> Happening {
-        let Self { mut envelope, definitions, instructions, input, output, errors, .. } = self;
+        let contents: Vec<Content> = self.contents().cloned().collect();
+        let before = contents.len() - self.output.len() - self.errors.len();
+        let Self { mut envelope, .. } = self;
         if self.dropped > 0 {
             envelope.source_dropped = Some(self.dropped);
         }
@@ -161,13 +183,7 @@ impl<'a> Reading<'a> {
         } else if self.is_truncated || self.dropped > 0 {
             envelope.capture_fidelity = Cow::Borrowed("truncated");
         }
-        let mut contents = definitions;
-        contents.extend(instructions);
-        contents.extend(input);
-        let before = contents.len();
         let slots = self.slots.into_iter().map(|(slot, place)| (slot, before + place)).collect();
-        contents.extend(output);
-        contents.extend(errors);
         Happening { envelope, contents, slots, identity: None }
     }
 }

@@ -46,6 +46,7 @@ pub(crate) fn response(answer: &Answer, body: Value) -> Vec<u8> {
         Ended::ClientAbort => "client_abort",
         Ended::UpstreamError(_) => "upstream_error",
         Ended::UpstreamCut => "upstream_cut",
+        Ended::GatewayStopped => "gateway_stopped",
         Ended::Timeout => "timeout",
     };
     let answered =

@@ -91,6 +91,8 @@ pub enum Ended {
     UpstreamError(&'static str),
     /// The response broke off.
     UpstreamCut,
+    /// The proxy stopped before the response had ended.
+    GatewayStopped,
     /// A time limit of the proxy passed.
     Timeout,
 }

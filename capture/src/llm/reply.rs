@@ -94,6 +94,7 @@ impl Reply {
             _ if &*envelope.status == "error" => ("error", None),
             Ended::Complete if self.is_whole => ("ok", None),
             Ended::Complete | Ended::UpstreamCut => ("error", Some("upstream_cut")),
+            Ended::GatewayStopped => ("error", Some("gateway_stopped")),
             Ended::ClientAbort => ("cancelled", None),
             Ended::UpstreamError(reason) => ("error", Some(reason)),
             Ended::Timeout => ("timeout", Some("timeout")),

@@ -80,6 +80,7 @@ fn ending(answer: &Answer) -> Ending {
         (Ended::Timeout, _) => Ending { status: "timeout", error_type: Some("timeout") },
         (Ended::UpstreamError(why), _) => error(why),
         (Ended::UpstreamCut, _) => error("upstream_cut"),
+        (Ended::GatewayStopped, _) => error("gateway_stopped"),
         (Ended::Complete, Some(401 | 403)) => error("unauthorized"),
         (Ended::Complete, Some(404)) => error("not_found"),
         (Ended::Complete, Some(300..)) => error("http_error"),

@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use schemas::Cut;
 
-use super::value::{write, write_key, write_string};
-use crate::happening::is_name;
+use super::value::{typed, write, write_key, write_string};
+use crate::happening::{Content, is_name};
 
 /// The attributes of a span, a record or an event.
 #[derive(Debug, Default)]
@@ -21,13 +23,15 @@ struct Attribute {
     key: String,
     value: Option<Value>,
     taken: bool,
+    /// A text that stays, in place of the value: contents may be slices of it.
+    shared: Option<Bytes>,
 }
 
 impl Attributes {
     pub(crate) fn new(list: Vec<KeyValue>) -> Self {
         let attribute = |KeyValue { key, value, .. }| {
             let value = value.and_then(|AnyValue { value }| value);
-            Attribute { key, value, taken: false }
+            Attribute { key, value, taken: false, shared: None }
         };
         let list: Vec<Attribute> = list.into_iter().map(attribute).collect();
         let mut sorted: Vec<usize> = (0..list.len()).collect();
@@ -77,6 +81,32 @@ impl Attributes {
         match self.take_if(key, |value| matches!(value, Value::StringValue(_)))? {
             Value::StringValue(text) => Some(text),
             _ => None,
+        }
+    }
+
+    /// A string that stays, as bytes of which contents may be slices: where one is, it is written with a hole. It is not found
+    /// any more.
+    pub(crate) fn share(&mut self, key: &str) -> Option<Bytes> {
+        let place = self.find(key)?;
+        let attribute = self.list.get_mut(place)?;
+        match attribute.value.take()? {
+            Value::StringValue(text) => {
+                attribute.shared = Some(text.into());
+                attribute.shared.clone()
+            }
+            value => {
+                attribute.value = Some(value);
+                None
+            }
+        }
+    }
+
+    /// Takes out what was shared: all of it is contents.
+    pub(crate) fn unshare(&mut self, key: &str) {
+        let place = self.find(key);
+        let attribute = place.and_then(|place| self.list.get_mut(place));
+        if let Some(attribute) = attribute.filter(|attribute| attribute.shared.is_some()) {
+            attribute.taken = true;
         }
     }
 
@@ -162,8 +192,9 @@ impl Attributes {
         (out.len() > 2).then_some(out)
     }
 
-    /// Appends what nobody took to a JSON object: `attributes`, and `repeated` for keys that came again.
-    pub(super) fn write_rest(&self, out: &mut Vec<u8>) {
+    /// Appends what nobody took to a JSON object: `attributes`, and `repeated` for keys that came again. What is a content
+    /// is not said again.
+    pub(super) fn write_rest(&self, contents: &[&Content], out: &mut Vec<u8>) {
         let again = self.again();
         let mut rest = Vec::from(b"{");
         let mut repeated = Vec::new();
@@ -172,11 +203,11 @@ impl Attributes {
                 repeated.extend_from_slice(if repeated.is_empty() { b"[[" } else { b",[" });
                 write_string(&attribute.key, &mut repeated);
                 repeated.push(b',');
-                write(attribute.value.as_ref(), &mut repeated);
+                attribute.write(contents, &mut repeated);
                 repeated.push(b']');
             } else {
                 write_key(&attribute.key, &mut rest);
-                write(attribute.value.as_ref(), &mut rest);
+                attribute.write(contents, &mut rest);
             }
         }
         if rest.len() > 1 {
@@ -227,6 +258,32 @@ impl Attributes {
     }
 }
 
+impl Attribute {
+    fn write(&self, contents: &[&Content], out: &mut Vec<u8>) {
+        let Some(text) = self.shared.as_ref().and_then(|bytes| std::str::from_utf8(bytes).ok())
+        else {
+            return write(self.value.as_ref(), out);
+        };
+        let stretches = stretches(text, contents);
+        match Cut::new(text, &stretches).filter(|_| !stretches.is_empty()) {
+            Some(cut) => typed("$cut", &cut.to_json(), out),
+            None => write_string(text, out),
+        }
+    }
+}
+
+/// Which contents are stretches of a text: those that share its bytes.
+fn stretches(text: &str, contents: &[&Content]) -> Vec<(Range<usize>, usize)> {
+    let stretch = |(place, content): (usize, &&Content)| {
+        let start = content.data.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
+        let end = start.checked_add(content.data.len())?;
+        (start < end && end <= text.len()).then_some((start..end, place))
+    };
+    let mut stretches: Vec<_> = contents.iter().enumerate().filter_map(stretch).collect();
+    stretches.sort_by_key(|(stretch, _)| stretch.start);
+    stretches
+}
+
 /// A finite number; an integer that a double holds exactly is one.
 fn number(value: &Value) -> Option<f64> {
     match value {
@@ -251,7 +308,7 @@ mod tests {
 
     fn rest(attributes: &Attributes) -> String {
         let mut out = Vec::from(b"{");
-        attributes.write_rest(&mut out);
+        attributes.write_rest(&[], &mut out);
         String::from_utf8(out).unwrap()
     }
 

@@ -41,7 +41,7 @@ pub(super) fn read(
             "exception" if reading.room() > 0 => read_exception(&mut attributes, reading),
             name => otel_genai::read_event(name, &mut attributes, reading),
         }
-        attributes.write_rest(&mut rest.0);
+        attributes.write_rest(&[], &mut rest.0);
         rests.push(rest.close());
     }
     (rests, evaluations)
@@ -68,7 +68,7 @@ impl Evaluation {
         let mut rest = Rest::new();
         rest.text("name", EVALUATION);
         rest.count("time_unix_nano", self.time);
-        reading.attributes.write_rest(&mut rest.0);
+        rest.attributes(reading);
         rest
     }
 }

@@ -83,6 +83,12 @@ impl Rest {
         self.0.push(b']');
     }
 
+    /// What no dialect took of the attributes.
+    pub(super) fn attributes(&mut self, reading: &Reading<'_>) {
+        let contents: Vec<&Content> = reading.contents().collect();
+        reading.attributes.write_rest(&contents, &mut self.0);
+    }
+
     pub(super) fn close(self) -> Vec<u8> {
         let Self(mut out) = self;
         out.push(b'}');

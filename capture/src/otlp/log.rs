@@ -44,7 +44,7 @@ pub(super) fn read(
 
     let mut rest = write_frame(&record);
     convention::read(&mut reading);
-    reading.attributes.write_rest(&mut rest.0);
+    rest.attributes(&reading);
     if let Some(body) = reading.body.take() {
         rest.key("body");
         write(Some(&body), &mut rest.0);

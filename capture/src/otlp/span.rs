@@ -41,7 +41,7 @@ pub(super) fn read(
     read_status(&mut span, &mut reading, &mut rest);
     let (events, evaluations) = event::read(std::mem::take(&mut span.events), &mut reading);
     convention::read(&mut reading);
-    reading.attributes.write_rest(&mut rest.0);
+    rest.attributes(&reading);
     rest.list("events", events);
     rest.list("links", span.links.iter().map(link_json).collect());
 

@@ -1,7 +1,7 @@
 //! Values of attributes as JSON text that keeps their types: an integer has no fraction, a double always has one.
 //!
-//! What JSON has no word for is an object with one key: `{"$double":"NaN"}`, `{"$bytes":"<base64>"}`. A map that looks like one
-//! has another `$` before its key.
+//! What JSON has no word for is an object with one key: `{"$double":"NaN"}`, `{"$bytes":"<base64>"}`; so is a text of which parts
+//! are contents, `{"$cut":{"rest":"…","parts":[…]}}`. A map that looks like one has another `$` before its key.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 
 /// Keys that stand for a type.
-const TYPES: [&str; 3] = ["double", "bytes", "strindex"];
+const TYPES: [&str; 4] = ["double", "bytes", "strindex", "cut"];
 
 /// Appends the JSON text of a value. [`depth`] has bounded how deep it goes.
 pub(crate) fn write(value: Option<&Value>, out: &mut Vec<u8>) {
@@ -87,7 +87,7 @@ pub(super) fn is_shallow(value: Option<&Value>, max: usize) -> bool {
     }
 }
 
-fn typed<T: serde::Serialize + ?Sized>(key: &str, value: &T, out: &mut Vec<u8>) {
+pub(super) fn typed<T: serde::Serialize + ?Sized>(key: &str, value: &T, out: &mut Vec<u8>) {
     out.push(b'{');
     write_key(key, out);
     json(value, out);

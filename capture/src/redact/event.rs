@@ -147,17 +147,25 @@ struct Redacting {
     left: Vec<Option<Vec<u8>>>,
     /// What is said in contents that are encoded.
     plain: BTreeMap<usize, Vec<u8>>,
+    /// Contents that were cut out of an attribute, and its name.
+    parts: BTreeMap<usize, String>,
     applied: Vec<Applied>,
 }
 
 impl Redacting {
     fn new(contents: &[View<'_>]) -> Self {
         let left = vec![None; contents.len()];
-        Self { left, plain: plain(contents), applied: Vec::new() }
+        let cut = contents.iter().filter(|view| view.kind == "attributes");
+        let cut = cut.filter(|view| exchange::is_rest(view.kind, view.data));
+        let parts = cut.flat_map(|view| exchange::parts(view.data)).collect();
+        Self { left, plain: plain(contents), parts, applied: Vec::new() }
     }
 
     fn content(&mut self, rule: &Rule, index: usize, view: &View<'_>) {
-        if !has(&rule.roles, view.role) || !has(&rule.content_kinds, view.kind) {
+        let is_of_field =
+            matches!(&rule.place, Place::Field(name, _) if self.parts.get(&index) == Some(name));
+        let kind = if is_of_field { "attributes" } else { view.kind };
+        if !has(&rule.roles, view.role) || !has(&rule.content_kinds, kind) {
             return;
         }
         let Some(left) = self.left.get_mut(index) else { return };
@@ -165,6 +173,8 @@ impl Redacting {
         let mut findings = Findings::default();
         let now = if let Some(plain) = self.plain.get(&index) {
             coded(rule, plain, &mut findings)
+        } else if is_of_field {
+            rule.json_anywhere(data, &mut findings)
         } else if rule.sniffs(data) {
             content(rule, view, data, &mut findings)
         } else {
@@ -279,7 +289,7 @@ impl Redacting {
 }
 
 fn content(rule: &Rule, view: &View<'_>, data: &[u8], findings: &mut Findings) -> Option<Vec<u8>> {
-    if exchange::KINDS.contains(&view.kind)
+    if exchange::is_rest(view.kind, data)
         && let Some(left) = exchange::redact(rule, data, findings)
     {
         return left;

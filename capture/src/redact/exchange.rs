@@ -1,5 +1,5 @@
-//! Contents that hold the rest of an exchange: texts with parts cut out of them that are contents of their own, and hashes and
-//! copies of bodies, in which a finding may hide.
+//! Contents that hold the rest of an exchange, or of a span's attributes: texts with parts cut out of them that are contents of
+//! their own, and hashes and copies of bodies, in which a finding may hide.
 
 use schemas::Cut;
 use serde_json::{Map, Value};
@@ -8,26 +8,58 @@ use super::rules::{Place, Rule, What};
 use super::text::Findings;
 
 /// Kinds of such contents.
-pub(super) const KINDS: [&str; 2] = ["http", "jsonrpc"];
+const KINDS: [&str; 2] = ["http", "jsonrpc"];
+/// How an attribute is written that was cut.
+const CUT: &[u8] = b"{\"$cut\":{";
 /// Bytes from the name of a body's encoding to the end of the content.
 const ENCODING_BYTES_MAX: usize = 256;
 const ENCODING: &[u8] = b"\"encoding\"";
 /// How deep such a content is followed.
 const DEPTH_MAX: usize = 16;
 
+/// Whether it is such a content.
+pub(super) fn is_rest(kind: &str, data: &[u8]) -> bool {
+    KINDS.contains(&kind)
+        || (kind == "attributes" && data.windows(CUT.len()).any(|window| window == CUT))
+}
+
+/// Which contents were cut out of which attribute, by such a content of attributes.
+pub(super) fn parts(data: &[u8]) -> Vec<(usize, String)> {
+    let value: Value = serde_json::from_slice(data).unwrap_or_default();
+    let attributes = value.get("attributes").and_then(Value::as_object).into_iter().flatten();
+    let cut = |value: &'_ Value| value.get("$cut")?.get("parts")?.as_array().cloned();
+    let place = |part: &Value| usize::try_from(part.get(1)?.as_u64()?).ok();
+    attributes
+        .filter_map(|(key, value)| Some((key, cut(value)?)))
+        .flat_map(|(key, parts)| {
+            let places: Vec<usize> = parts.iter().filter_map(place).collect();
+            places.into_iter().map(move |place| (place, key.clone()))
+        })
+        .collect()
+}
+
 /// Applies a rule to such a content; what is left of it, if the rule found anything. `None` too where it is none.
 pub(super) fn redact(rule: &Rule, data: &[u8], findings: &mut Findings) -> Option<Option<Vec<u8>>> {
-    if !matches!((&rule.place, &rule.what), (Place::Anywhere, What::Pattern(_) | What::Detected(_)))
-    {
+    if matches!(rule.what, What::Whole) {
         return None;
     }
     let mut value: Value = serde_json::from_slice(data).ok()?;
     let before = findings.clone();
-    if visit(rule, &mut value, findings, 0).is_none() {
+    let wanted = match &rule.place {
+        Place::Anywhere => &mut value,
+        Place::Field(name, _) => {
+            value.get_mut("attributes")?.get_mut(name).filter(|it| it.get("$cut").is_some())?
+        }
+        Place::Path(_) => return None,
+    };
+    if visit(rule, wanted, findings, 0).is_none() {
         *findings = before;
         return None;
     }
     let text = value.to_string().into_bytes();
+    if !matches!(rule.place, Place::Anywhere) {
+        return Some((findings.count > before.count).then_some(text));
+    }
     // Whoever writes such a content itself may have something in a key or a number.
     let left = rule.json(&text, findings);
     Some((findings.count > before.count).then(|| left.unwrap_or(text)))
@@ -44,7 +76,7 @@ fn visit(rule: &Rule, value: &mut Value, findings: &mut Findings, depth: usize) 
     if value.as_object().is_some_and(is_cut) {
         let cut = Cut::from_json(value)?;
         let cut = cut.map_rest(|piece| {
-            let left = rule.json(piece.as_bytes(), findings);
+            let left = rule.json_anywhere(piece.as_bytes(), findings);
             left.map(|left| String::from_utf8_lossy(&left).into_owned())
         });
         *value = cut.to_json();

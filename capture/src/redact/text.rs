@@ -93,7 +93,8 @@ impl Rule {
         }
     }
 
-    fn json_anywhere(&self, data: &[u8], findings: &mut Findings) -> Option<Vec<u8>> {
+    /// As [`Self::json`], wherever it looks otherwise.
+    pub(super) fn json_anywhere(&self, data: &[u8], findings: &mut Findings) -> Option<Vec<u8>> {
         if let What::Whole = self.what {
             return Some(self.value(data, findings));
         }

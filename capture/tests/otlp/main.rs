@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod cut;
 mod dialects;
 mod hostile;
 mod kit;

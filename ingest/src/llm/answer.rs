@@ -120,7 +120,7 @@ impl Answer {
         let cut = &self.cut;
         let cutting = self.cutting.get_or_insert_with(|| Box::pin(cut.clone().cancelled_owned()));
         match cutting.as_mut().poll(context) {
-            Poll::Ready(()) => self.broken(Ended::UpstreamCut, Broken::Stopped, context),
+            Poll::Ready(()) => self.broken(Ended::GatewayStopped, Broken::Stopped, context),
             Poll::Pending => Poll::Pending,
         }
     }

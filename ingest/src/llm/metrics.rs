@@ -129,6 +129,7 @@ impl Counters {
             Ended::ClientAbort => self.outcome("client_abort"),
             Ended::UpstreamError(_) => self.outcome("upstream_error"),
             Ended::UpstreamCut => self.outcome("upstream_cut"),
+            Ended::GatewayStopped => self.outcome("gateway_stopped"),
             Ended::Timeout => self.outcome("timeout"),
         }
     }

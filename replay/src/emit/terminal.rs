@@ -211,8 +211,16 @@ impl<W: Write> Page<'_, W> {
             self.content(if place < step.answer { "" } else { "→ " }, content)?;
         }
         self.left_out(left_out)?;
-        for content in step.contents.iter().filter(|content| !is_shown(content)) {
-            self.apparatus(content)?;
+        let mut rest = step.contents.iter().filter(|content| !is_shown(content)).peekable();
+        while let Some(content) = rest.next() {
+            let (mut count, mut size) = (1, content.size);
+            let is_alike = |next: &&Arc<Content>| is_line(next) && next.kind == content.kind;
+            while is_line(content)
+                && let Some(next) = rest.next_if(is_alike)
+            {
+                (count, size) = (count + 1, size.saturating_add(next.size));
+            }
+            self.apparatus(content, count, size)?;
         }
         Ok(())
     }
@@ -225,13 +233,14 @@ impl<W: Write> Page<'_, W> {
         self.item("", "  ", &line, Style::Faint)
     }
 
-    /// An error is read as it is; of what else surrounds a conversation there is a line.
-    fn apparatus(&mut self, content: &Arc<Content>) -> Result<()> {
-        let is_text = content.kind == "raw" && content.media_type == "text/plain";
-        if content.kind == "error" || is_text || !matches!(content.body, Body::Clear(_)) {
+    /// An error is read as it is; of what else surrounds a conversation there is a line, one for several of a kind.
+    fn apparatus(&mut self, content: &Arc<Content>, count: u64, size: u64) -> Result<()> {
+        if !is_line(content) {
             return self.content("", content);
         }
-        self.item("", "  ", &format!("{}, {} bytes", content.kind, content.size), Style::Faint)
+        let times = if count > 1 { format!(" ×{count}") } else { String::new() };
+        let line = format!("{}{times}, {size} bytes", content.kind);
+        self.item("", "  ", &line, Style::Faint)
     }
 
     fn field(&mut self, field: &FieldChange) -> Result<()> {
@@ -290,6 +299,12 @@ impl<W: Write> Page<'_, W> {
         }
         Ok(())
     }
+}
+
+/// Whether of apparatus its kind and size are enough.
+fn is_line(content: &Content) -> bool {
+    let is_text = content.kind == "raw" && content.media_type == "text/plain";
+    content.kind != "error" && !is_text && matches!(content.body, Body::Clear(_))
 }
 
 /// At most so many bytes of a text.

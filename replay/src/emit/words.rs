@@ -59,6 +59,10 @@ pub(super) fn facts(step: &Step) -> Vec<String> {
     fact("$", &|it| it.cost_nanos.map(dollars));
     fact("policy ", &|it| text(&it.policy_id));
     fact("approver ", &|it| text(&it.approver_id));
+    facts.extend(step.also.iter().map(|other| {
+        let of = other.session.as_deref().map(|of| format!(" in session {of}"));
+        format!("also told at {}{}", other.at, of.unwrap_or_default())
+    }));
     for envelope in &envelopes {
         for retrieval in &envelope.retrievals {
             let score = retrieval.score.map_or_else(String::new, |score| format!(" ({score})"));

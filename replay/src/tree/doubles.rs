@@ -93,7 +93,8 @@ impl Marks {
 
 /// Makes one step of those that are the same call, at the place of the first of them.
 pub(super) fn join(steps: Vec<Step>) -> Vec<Step> {
-    let marks: Vec<Marks> = steps.iter().map(Marks::of).collect();
+    let mut marks: Vec<Marks> = steps.iter().map(Marks::of).collect();
+    time_records(&mut marks);
     let mut groups = Groups::new(&marks);
     // Of calls that were tried again below one span, that which was answered is its own.
     let (failed, mut turns): (Vec<usize>, Vec<usize>) =
@@ -111,6 +112,32 @@ pub(super) fn join(steps: Vec<Step>) -> Vec<Step> {
     members.into_iter().filter_map(one).collect()
 }
 
+/// Where each span is told of first.
+fn spans(marks: &[Marks]) -> HashMap<(TraceId, SpanId), usize> {
+    let mut spans = HashMap::new();
+    for (at, it) in marks.iter().enumerate() {
+        if let Some(key) = it.trace.zip(it.span) {
+            spans.entry(key).or_insert(at);
+        }
+    }
+    spans
+}
+
+/// A log record of a call is of the call's span, whenever it was written.
+fn time_records(marks: &mut [Marks]) {
+    let spans = spans(marks);
+    for at in 0..marks.len() {
+        let record = marks.get(at).filter(|it| it.is_call() && it.is_otlp() && it.span.is_none());
+        let span = record.and_then(|it| spans.get(&(it.trace?, it.parent?)));
+        let span = span.and_then(|span| marks.get(*span));
+        let times = record.zip(span).filter(|(record, span)| record.kind == span.kind);
+        let times = times.map(|(_, span)| (span.begin, span.end));
+        if let Some((it, (begin, end))) = marks.get_mut(at).zip(times) {
+            (it.begin, it.end) = (begin, end);
+        }
+    }
+}
+
 /// Which steps are one: each names the first of its group.
 struct Groups<'m> {
     marks: &'m [Marks],
@@ -122,12 +149,7 @@ struct Groups<'m> {
 
 impl<'m> Groups<'m> {
     fn new(marks: &'m [Marks]) -> Self {
-        let mut spans = HashMap::new();
-        for (at, it) in marks.iter().enumerate() {
-            if let Some(key) = it.trace.zip(it.span) {
-                spans.entry(key).or_insert(at);
-            }
-        }
+        let spans = spans(marks);
         let (first, members) = (0..marks.len()).map(|at| (at, vec![at])).unzip();
         Self { marks, first, members, spans, named: HashMap::new() }
     }

@@ -25,6 +25,8 @@ mod log_bytes;
 #[cfg(test)]
 mod log_trust;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod tamper;
 #[cfg(test)]
 mod trace;

@@ -25,19 +25,19 @@ const RESULT: (&str, &str, &str) = (
 const HTTP: (&str, &str, &str) = ("", "http", r#"{"method":"POST","body":{}}"#);
 const RAW: (&str, &str, &str) = ("", "raw", "\u{28}zstd");
 
-fn watched(envelope: &mut Envelope<'_>, source: &'static str, at: i64) {
+pub(crate) fn watched(envelope: &mut Envelope<'_>, source: &'static str, at: i64) {
     envelope.capture_source = source.into();
     envelope.occurred_at = Micros(1_790_000_000_000_000 + at);
 }
 
-fn span(envelope: &mut Envelope<'_>, trace: u8, span: u8, parent: u8) {
+pub(crate) fn span(envelope: &mut Envelope<'_>, trace: u8, span: u8, parent: u8) {
     envelope.trace_id = Some(TraceId([trace; 16]));
     envelope.span_id = (span > 0).then_some(SpanId([span; 8]));
     envelope.parent_span_id = (parent > 0).then_some(SpanId([parent; 8]));
 }
 
 /// A call through the proxy: its start, and unless it was killed its end, which folds the start.
-fn exchange(
+pub(crate) fn exchange(
     chat: &mut Sender<'_>,
     input: &[(&str, &str, &str)],
     answer: Option<&str>,
@@ -64,19 +64,23 @@ fn exchange(
     chat.send(&envelope, &bodies);
 }
 
-async fn sealed(objects: &Objects, writer: &mut Writer, sent: Vec<crate::kit::writer::Sent>) {
+pub(crate) async fn sealed(
+    objects: &Objects,
+    writer: &mut Writer,
+    sent: Vec<crate::kit::writer::Sent>,
+) {
     writer.seal(&sent).await;
     assert_eq!(kinds(&report(objects).await), [""; 0]);
 }
 
-fn shown(trace: &Trace, full: bool) -> String {
+pub(crate) fn shown(trace: &Trace, full: bool) -> String {
     let mut out = Vec::new();
     let options = TerminalOptions { full, width: 200, ..TerminalOptions::default() };
     emit::terminal::trace(trace, &mut out, options).unwrap();
     String::from_utf8(out).unwrap()
 }
 
-fn json(trace: &Trace) -> serde_json::Value {
+pub(crate) fn json(trace: &Trace) -> serde_json::Value {
     let mut out = Vec::new();
     emit::json::trace(trace, &mut out).unwrap();
     serde_json::from_slice(&out).unwrap()

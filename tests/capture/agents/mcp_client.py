@@ -1,4 +1,4 @@
-"""An MCP client: lists the tools, calls three, of which one fails and one does not exist.
+"""An MCP client: lists the tools, calls some, one of which fails, one does not exist and one changes another; lists them again.
 
 `mcp_client.py [--legacy] URL` or `mcp_client.py [--legacy] COMMAND ARGUMENT…` (spoken to over its standard streams).
 `--legacy` asks for the protocol from before 2026-07-28, with its handshake.
@@ -26,7 +26,9 @@ CALLS = [
     ("get_forecast", {"city": "Zürich", "days": 2}),
     ("move_clouds", {"city": "London"}),
     ("no_such_tool", {}),
+    ("reword", {}),
 ]
+AFTER = [("get_weather", {"city": "London"})]
 
 
 def told(result):
@@ -35,21 +37,32 @@ def told(result):
     return {"text": text, "structured": result.structured_content, "is_error": bool(result.is_error)}
 
 
+async def call(client, name, given, offered):
+    """Calls a tool; what it was said to be, and what came of it."""
+    try:
+        result = told(await client.call_tool(name, given))
+    except MCPError as error:
+        result = {"error": {"code": error.error.code, "message": error.error.message}}
+    definition = next((tool for tool in offered if tool["name"] == name), None)
+    return {"name": name, "arguments": given, "definition": definition, "result": result}
+
+
 async def run():
     """One session."""
     info = Implementation(name="weather-agent", version="0.3.0")
+    listings, calls = [], []
     async with Client(target, mode=mode, client_info=info) as client:
-        tools = [tool.name for tool in (await client.list_tools()).tools]
-        calls = []
-        for name, given in CALLS:
-            try:
-                result = told(await client.call_tool(name, given))
-            except MCPError as error:
-                result = {"error": {"code": error.error.code, "message": error.error.message}}
-            calls.append({"name": name, "arguments": given, "result": result})
-        return {"protocol": client.protocol_version, "tools": tools, "calls": calls, "agent": info.name}
+        for part in (CALLS, AFTER):
+            tools = (await client.list_tools(cache_mode="bypass")).tools
+            listings.append([tool.model_dump(mode="json", by_alias=True, exclude_unset=True) for tool in tools])
+            for name, given in part:
+                calls.append(await call(client, name, given, listings[-1]))
+        return {"protocol": client.protocol_version, "listings": listings, "calls": calls, "agent": info.name}
 
 
-report = asyncio.run(run())
+# The agent's own span: what it asks of servers is one trace.
+told_as = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "weather-agent"}
+with provider.get_tracer("agent").start_as_current_span("invoke_agent weather-agent", attributes=told_as):
+    report = asyncio.run(run())
 provider.shutdown()
 print("REPORT " + json.dumps(report, ensure_ascii=False), flush=True)

@@ -164,5 +164,11 @@ async fn a_gateway_that_stops_lets_answers_end_and_cuts_off_those_that_do_not() 
     let mut ended: Vec<_> =
         events.iter().map(|event| event.http()[1]["ended"].to_string()).collect();
     ended.sort();
-    assert_eq!(ended, ["\"complete\"", "\"upstream_cut\""]);
+    assert_eq!(ended, ["\"complete\"", "\"gateway_stopped\""]);
+    let stopped = events.iter().find(|event| event.http()[1]["ended"] == "gateway_stopped");
+    let envelope = &stopped.unwrap().envelope;
+    assert_eq!(
+        (&*envelope.status, envelope.error_type.as_deref()),
+        ("error", Some("gateway_stopped"))
+    );
 }
