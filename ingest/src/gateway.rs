@@ -16,12 +16,11 @@ use std::time::SystemTime;
 
 use capture::redact::Rules;
 use futures_util::FutureExt;
-use futures_util::future::Shared;
-use schemas::{Digest, EventId, Micros, SessionId};
+use schemas::{Digest, Micros, SessionId};
 use spool::Message;
 use tokio::sync::oneshot;
 
-use crate::admit::{self, Admitted, Answer, Outcome, Pending, Plan, State};
+use crate::admit::{self, Admitted, Pending, Plan, State};
 use crate::auth::{Auth, Credential};
 use crate::budget::{Budget, Reservation};
 use crate::claim::{Claim, Halt};
@@ -42,6 +41,7 @@ use crate::redaction;
 use crate::refusal::{Code, Refusal};
 use crate::sinks::{Gather, Part, Sinks, parts};
 use crate::sources::Sources;
+use crate::submitted::{Submitted, Wait};
 use crate::traces::Traces;
 
 /// Times that a request is planned: a session may be forgotten while its bodies are put, and then has new salts.
@@ -62,21 +62,6 @@ pub struct Gateway {
     pub(crate) epoch: i64,
     state: Mutex<State<Wait>>,
     pub(crate) budget: Budget,
-}
-
-/// How to wait for one message of a request.
-#[derive(Clone, Debug)]
-struct Wait {
-    outcome: Shared<oneshot::Receiver<Arc<[bool]>>>,
-    index: usize,
-}
-
-/// An event that is durable.
-#[derive(Debug)]
-pub(crate) struct Accepted {
-    pub(crate) event_id: String,
-    pub(crate) event_digest: String,
-    pub(crate) session_made: Option<String>,
 }
 
 /// A request that was read.
@@ -100,12 +85,6 @@ pub(crate) struct Begun {
     /// Of events that name none.
     session: SessionId,
     step: Step,
-}
-
-/// A request whose events are with the sink.
-pub(crate) struct Submitted {
-    answers: Vec<Answer<Wait>>,
-    outcome: Shared<oneshot::Receiver<Arc<[bool]>>>,
 }
 
 impl Gateway {
@@ -337,54 +316,8 @@ impl Gateway {
         }
     }
 
-    /// Waits until every event is durable.
-    pub(crate) async fn wait(&self, submitted: Submitted) -> Result<Vec<Accepted>, Refusal> {
-        let mut accepted = Vec::with_capacity(submitted.answers.len());
-        let mut repeated = 0;
-        for answer in submitted.answers {
-            let durable = match answer.outcome {
-                Outcome::Message(index) => {
-                    Wait { outcome: submitted.outcome.clone(), index }.durable().await
-                }
-                Outcome::InFlight(wait) => {
-                    repeated += 1;
-                    wait.durable().await
-                }
-                Outcome::Durable => {
-                    repeated += 1;
-                    true
-                }
-            };
-            if !durable {
-                return Err(Refusal::unavailable("the log did not confirm the events"));
-            }
-            accepted.push(Accepted {
-                event_id: answer.event_id.to_string(),
-                event_digest: answer.event_digest.to_string(),
-                session_made: answer.session_made,
-            });
-        }
-        self.metrics.events("repeated", repeated);
-        Ok(accepted)
-    }
-
     fn state(&self) -> MutexGuard<'_, State<Wait>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Submitted {
-    /// The ids of its events, in their order.
-    pub(crate) fn event_ids(&self) -> impl Iterator<Item = EventId> {
-        self.answers.iter().map(|answer| answer.event_id)
-    }
-}
-
-impl Wait {
-    /// A message that was dropped without an outcome is not durable.
-    async fn durable(self) -> bool {
-        let outcome = self.outcome.await;
-        outcome.ok().and_then(|durable| durable.get(self.index).copied()).unwrap_or(false)
     }
 }
 

@@ -26,12 +26,13 @@ use crate::auth::Credential;
 use crate::avro_door::Series;
 use crate::budget::Reservation;
 use crate::form::Form;
-use crate::gateway::{Accepted, Gateway, Request};
+use crate::gateway::{Gateway, Request};
 use crate::inflate::Encoding;
 use crate::llm::Llm;
 use crate::load::Load;
 use crate::otlp;
 use crate::refusal::{Code, Refusal};
+use crate::submitted::Accepted;
 
 pub(crate) const JSON: &str = "application/json";
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

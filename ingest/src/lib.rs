@@ -53,6 +53,7 @@ mod session;
 mod sinks;
 pub mod sources;
 mod stall;
+mod submitted;
 mod taking;
 mod traces;
 

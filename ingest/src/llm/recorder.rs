@@ -25,10 +25,11 @@ use super::target::Speech;
 use crate::auth::Credential;
 use crate::budget::Reservation;
 use crate::error::Error;
-use crate::gateway::{Gateway, Request, Submitted};
+use crate::gateway::{Gateway, Request};
 use crate::load::Load;
 use crate::random::Random;
 use crate::refusal::{Code, Refusal};
+use crate::submitted::Submitted;
 
 /// Threads of a route. Events are made and admitted by one at a time, which costs about as much as reading.
 const THREADS_MAX: usize = 4;
