@@ -1,8 +1,9 @@
 //! SHELL. The sessions of a store, from views, and of model calls that were watched from envelopes; no body is read.
 
 mod doubles;
+mod ranges;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use parquet::arrow::arrow_reader::RowSelection;
@@ -10,6 +11,7 @@ use schemas::{Envelope, KafkaKey, Micros, SessionKey};
 use serde::Serialize;
 
 use self::doubles::Doubles;
+use self::ranges::Ranges;
 use crate::decode::{self, Batch, Breach, Segment};
 use crate::error::Error;
 use crate::fetch::Store;
@@ -166,34 +168,6 @@ struct Calls {
     whole: u64,
     starts: u64,
     ends: u64,
-}
-
-/// Numbers seen, as ranges from first to last.
-#[derive(Debug, Default)]
-struct Ranges(BTreeMap<u64, u64>);
-
-impl Ranges {
-    fn add(&mut self, number: u64) {
-        let before = self.0.range(..=number).next_back().map(|(first, last)| (*first, *last));
-        if before.is_some_and(|(_, last)| last >= number) {
-            return;
-        }
-        let last = number.checked_add(1).and_then(|next| self.0.remove(&next)).unwrap_or(number);
-        match before.filter(|(_, end)| end.checked_add(1) == Some(number)) {
-            Some((first, _)) => self.0.insert(first, last),
-            None => self.0.insert(number, last),
-        };
-    }
-
-    /// Numbers from 0 up to the last that are not there.
-    fn missing(&self) -> u64 {
-        let (mut missing, mut expected) = (0_u64, 0);
-        for (first, last) in &self.0 {
-            missing = missing.saturating_add(first - expected);
-            expected = last.saturating_add(1);
-        }
-        missing
-    }
 }
 
 impl Sums {
@@ -386,22 +360,5 @@ impl Calls {
 
     fn count(&self) -> u64 {
         self.whole + self.starts.max(self.ends)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn missing_numbers_are_counted_in_any_order(numbers in proptest::collection::vec(0_u64..60, 1..80)) {
-            let mut ranges = Ranges::default();
-            numbers.iter().for_each(|number| ranges.add(*number));
-            let seen: std::collections::BTreeSet<_> = numbers.iter().copied().collect();
-            let last = *seen.last().unwrap();
-            prop_assert_eq!(ranges.missing(), last + 1 - u64::try_from(seen.len()).unwrap());
-        }
     }
 }
