@@ -20,6 +20,7 @@ pub(crate) struct Burst(#[expect(dead_code, reason = "is dropped")] Sender<()>);
 /// The bursts of a client, one after the other.
 #[derive(Debug)]
 pub(crate) struct Bursts {
+    gather_max: Duration,
     begun: Instant,
     /// The burst that can still be joined.
     open: Option<Burst>,
@@ -29,7 +30,7 @@ pub(crate) struct Bursts {
 
 impl Bursts {
     pub(crate) fn new() -> Self {
-        Self { begun: Instant::now(), open: None, over: channel().1 }
+        Self { gather_max: GATHER_MAX, begun: Instant::now(), open: None, over: channel().1 }
     }
 
     /// The burst that what is handed over now belongs to. A new one waits until the last is over.
@@ -40,7 +41,7 @@ impl Bursts {
             return burst.clone();
         }
         self.open = None;
-        self.over.recv_timeout(GATHER_MAX).ok();
+        self.over.recv_timeout(self.gather_max).ok();
         let (burst, over) = channel();
         (self.begun, self.over) = (Instant::now(), over);
         self.open.insert(Burst(burst)).clone()
@@ -49,6 +50,8 @@ impl Bursts {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc::TryRecvError;
 
     use super::*;
@@ -77,28 +80,30 @@ mod tests {
 
     #[test]
     fn the_next_begins_when_it_is_over() {
-        let mut bursts = Bursts::new();
+        let mut bursts = Bursts { gather_max: Duration::from_secs(3600), ..Bursts::new() };
         let first = bursts.join();
         close(&mut bursts);
+        let is_over = Arc::new(AtomicBool::new(false));
+        let later = Arc::clone(&is_over);
         let later = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(10));
+            later.store(true, Ordering::SeqCst);
             drop(first);
         });
-        let second = bursts.join();
+        let _second = bursts.join();
+        assert!(is_over.load(Ordering::SeqCst));
         later.join().unwrap();
-        drop(second);
-        bursts.open = None;
-        assert!(!is_under_way(&bursts), "it is another one");
     }
 
     #[test]
     fn one_that_does_not_end_holds_nothing_up_for_ever() {
-        let mut bursts = Bursts::new();
-        let mut kept = Vec::new();
-        for _ in 0..3 {
-            kept.push(bursts.join());
-            close(&mut bursts);
-        }
-        drop(kept);
+        let mut bursts = Bursts { gather_max: Duration::ZERO, ..Bursts::new() };
+        let first = bursts.join();
+        close(&mut bursts);
+        let second = bursts.join();
+        bursts.open = None;
+        drop(second);
+        assert!(!is_under_way(&bursts), "the first, which is, has none waiting for it");
+        drop(first);
     }
 }

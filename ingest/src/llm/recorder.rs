@@ -252,7 +252,10 @@ impl Recorder {
         let capture_point = self.route.speech.proxy();
         let request = Request { load, capture_point, credential, reservation };
         let begun = catch_unwind(AssertUnwindSafe(|| self.gateway.begin(request)));
-        let begun = begun.map_err(|_| Refusal::new(Code::Internal, "the gateway failed"))??;
+        let begun = begun.unwrap_or_else(|_| {
+            tracing::error!(route = self.route.name, "events could not be taken");
+            Err(Refusal::new(Code::Internal, "the gateway failed on this request"))
+        })?;
         self.runtime.block_on(self.gateway.finish(begun))
     }
 

@@ -4,26 +4,42 @@ use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use ingest::Config;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use super::config;
 use super::record::read;
 use super::upstream::{Api, next, part};
 use crate::served::Served;
 
+/// A gateway that soon gives up clients which take nothing.
+async fn impatient(api: &Api) -> Served {
+    Served::new(Config { write_timeout_ms: 100, ..config(api, |_| {}) }).await
+}
+
+/// A client, and its connection.
+async fn client(
+    served: &Served,
+    window: impl Into<Option<u32>>,
+) -> (http2::SendRequest<Empty<Bytes>>, JoinHandle<hyper::Result<()>>) {
+    let stream = TcpStream::connect(&served.address).await.unwrap();
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.initial_stream_window_size(window);
+    let (client, connection) = http.handshake(TokioIo::new(stream)).await.unwrap();
+    (client, tokio::spawn(connection))
+}
+
+fn request(served: &Served) -> hyper::Request<Empty<Bytes>> {
+    hyper::Request::get(served.llm("/x")).body(Empty::new()).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_opens_no_window_is_given_up() {
     let (api, streams) = Api::streaming().await;
-    let mut config = config(&api, |_| {});
-    config.write_timeout_ms = 100;
-    let mut served = Served::new(config).await;
-    let stream = TcpStream::connect(&served.address).await.unwrap();
-    let mut http = http2::Builder::new(TokioExecutor::new());
-    http.initial_stream_window_size(0);
-    let (mut client, connection) = http.handshake(TokioIo::new(stream)).await.unwrap();
-    let connection = tokio::spawn(connection);
-    let request = hyper::Request::get(served.llm("/x")).body(Empty::<Bytes>::new()).unwrap();
-    let answer = client.send_request(request).await.unwrap();
+    let mut served = impatient(&api).await;
+    let (mut client, connection) = client(&served, 0).await;
+    let answer = client.send_request(request(&served)).await.unwrap();
     assert_eq!(answer.status(), 200);
     let stream = next(&streams).await;
     stream.send(part("data: 1\n\n")).await.unwrap();
@@ -42,15 +58,9 @@ async fn a_client_that_opens_no_window_is_given_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_waits_for_the_upstream_is_not() {
     let (api, streams) = Api::streaming().await;
-    let mut config = config(&api, |_| {});
-    config.write_timeout_ms = 100;
-    let mut served = Served::new(config).await;
-    let stream = TcpStream::connect(&served.address).await.unwrap();
-    let http = http2::Builder::new(TokioExecutor::new());
-    let (mut client, connection) = http.handshake(TokioIo::new(stream)).await.unwrap();
-    let connection = tokio::spawn(connection);
-    let ask = || hyper::Request::get(served.llm("/x")).body(Empty::<Bytes>::new()).unwrap();
-    let answer = client.send_request(ask()).await.unwrap();
+    let mut served = impatient(&api).await;
+    let (mut client, connection) = client(&served, None).await;
+    let answer = client.send_request(request(&served)).await.unwrap();
     let quiet = next(&streams).await;
     // Nothing is asked of the clock: another client, which takes nothing, has been given up meanwhile.
     let mut held = TcpStream::connect(&served.address).await.unwrap();
